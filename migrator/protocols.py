@@ -1,0 +1,102 @@
+"""What a connector offers: one small protocol a verb. A connector implements those it can honour.
+
+A connector is a package or module with ``capabilities() -> Capabilities``, ``open_source(endpoint) -> Source`` and/or
+``open_target(endpoint) -> Target``, and ``examine(endpoint) -> Iterator[Step]``; ``migrator.connectors`` lists them by name.
+Sources and targets are used from several threads at once and closed with ``close()``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from migrator.model import Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step
+
+
+class Source(Protocol):
+    """Reads a collection."""
+
+    def describe(self) -> Collection:
+        """Return what the collection holds, without reading its records where the store allows it."""
+
+    def splits(self, selection: Selection, count: int) -> Iterable[Split]:
+        """Return about ``count`` disjoint splits that together cover every record of ``selection.namespaces``.
+
+        The metadata filter of the selection is applied later, to the records.
+        """
+
+    def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
+        """Yield the rows of ``split`` in chunks of at most ``records`` rows, in the same order every time.
+
+        ``cursor`` is that of an earlier chunk of the same split (whatever its size was): reading goes on just after it.
+        None starts at the beginning. Rows that cannot be represented come in ``Chunk.rejected``, never dropped.
+        """
+
+    def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
+        """Return those of ``ids`` that exist in ``namespace``, in no particular order."""
+
+    def close(self) -> None:
+        """Release files, processes and connections. Safe twice."""
+
+
+class Target(Protocol):
+    """Writes a collection."""
+
+    def prepare(self, collection: Collection, plan: Plan) -> None:
+        """Create the target for ``collection``, or check that the one that exists fits. Safe twice.
+
+        Raise ``PlanError`` naming the dimension, metric or schema that does not fit.
+        """
+
+    def write(self, batch: pa.RecordBatch, part: str) -> None:
+        """Write ``batch``; durable on return. The same part again replaces what it wrote.
+
+        ``part`` is ``<split>.<sequence>``: stores that upsert by id ignore it, file targets stage under that name.
+        """
+
+    def finish(self) -> None:
+        """Flush, build indexes, load, publish manifests: whatever makes the collection ready. Safe twice."""
+
+    def close(self) -> None:
+        """Release files, processes and connections. Safe twice."""
+
+
+@runtime_checkable
+class KeyScanner(Protocol):
+    """A source that can list its ids much faster than it can read its records."""
+
+    def keys(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` (string or int64) and ``namespace`` (string) of **every** row of ``split``, in the order of ``read``."""
+
+
+@runtime_checkable
+class Deletable(Protocol):
+    """A target from which records can be removed."""
+
+    def delete(self, ids: Sequence[str], namespace: str) -> None:
+        """Remove ``ids`` from ``namespace``; ids that are not there are no error."""
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """A collection that answers nearest-neighbour queries."""
+
+    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+        """Return for each query vector its ``top_k`` nearest as ``(id, score)``, best first.
+
+        ``score`` is the store's own: similarity for cosine and dotproduct, distance for euclidean. ``namespace`` None searches all.
+        """
+
+
+class Connector(Protocol):
+    """The module-level functions of a connector."""
+
+    def capabilities(self) -> Capabilities: ...
+    def open_source(self, endpoint: Endpoint) -> Source: ...
+    def open_target(self, endpoint: Endpoint) -> Target: ...
+    def examine(self, endpoint: Endpoint) -> Iterator[Step]:
+        """Test the connection step by step, cheapest first; stop after the first failed step."""
