@@ -1,0 +1,34 @@
+"""What all tests share: which of them may not run side by side, and where Chromium is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ONE_AT_A_TIME = ("server", "browser")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Keep the tests of a marker on one worker: the embedded Milvus has fixed ports, so a machine can hold only one."""
+    for item in items:
+        for marker in ONE_AT_A_TIME:
+            if item.get_closest_marker(marker) and not item.get_closest_marker("xdist_group"):
+                item.add_marker(pytest.mark.xdist_group(marker))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of Chromium. Without one the browser tests are skipped, but fail in CI, which installs it."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    reason = "no chromium on PATH: apt-get install chromium"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
