@@ -55,7 +55,7 @@ format: dev  ## let ruff format and mend what it can
 
 SCALE ?= 1
 bench: setup  ## ratios against plain pyarrow and pymilvus (SCALE=0.1 for a quick look)
-	$(BIN)/python bench/run.py --scale $(SCALE)
+	$(BIN)/python -m bench.run --scale $(SCALE)
 
 # The runtime lock is constrained by the development lock, so that one environment satisfies both.
 LOCK := build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,65 @@
+"""Runs a command and measures it: wall-clock seconds, what it says in JSON, and the peak memory of its process tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+INTERVAL = 0.02
+"""Seconds between two looks at the memory."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a command."""
+
+    seconds: float
+    """From start to exit, the interpreter's start included."""
+    said: dict[str, Any]
+    """The JSON object on its standard output."""
+    peak_bytes: int
+    """Most anonymous memory (RssAnon) the process and its children held together: mapped file pages are the kernel's to drop."""
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Measured:
+    """Run ``python <arguments>`` and return what it took. Raise ``RuntimeError`` with its last words when it fails."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = time.perf_counter()
+        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=err, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, anonymous_bytes(process.pid))
+            time.sleep(INTERVAL)
+        seconds = time.perf_counter() - started
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: {(out.read() + err.read()).decode()[-2000:]}")
+        return Measured(seconds, json.loads(out.read()), peak)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return the anonymous memory of process ``pid`` and all below it; 0 for what has ended meanwhile."""
+    total, waiting = 0, [pid]
+    while waiting:
+        current = Path("/proc", str(waiting.pop()))
+        try:
+            total += _rss_anon((current / "status").read_text().splitlines())
+            waiting += [int(child) for task in (current / "task").iterdir() for child in (task / "children").read_text().split()]
+        except OSError:
+            continue  # it has just ended
+    return total
+
+
+def _rss_anon(status: Iterable[str]) -> int:
+    return next((int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:")), 0)

@@ -1,0 +1,94 @@
+"""``python -m demo``: copies the demo data from Faiss into Milvus Lite, proves it and asks both sides the same questions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from demo import build
+from demo.ask import Answer, ask
+from migrator.errors import MigratorError
+from migrator.planning import PlanOptions
+from migrator.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+console = Console(highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 when the copy is proven and both sides answer alike."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("verb", nargs="?", choices=["run", "build"], default="run", help="build only prepares the Faiss index")
+    parser.add_argument("--folder", type=Path, default=build.default_folder(), help="where the demo lives (%(default)s)")
+    chosen = parser.parse_args(arguments)
+    folder = chosen.folder.absolute()
+    try:
+        build.build(folder)
+        return show_endpoints(folder) if chosen.verb == "build" else run(folder)
+    except MigratorError as error:
+        print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
+        return error.exit_code
+
+
+def show_endpoints(folder: Path) -> int:
+    """Print what to copy and where to."""
+    source, target = build.endpoints(folder)
+    console.print(f"The demo is ready: 7,764 passages of presidents' addresses.\n  source  {escape(source)}\n  target  {escape(target)}", soft_wrap=True)
+    return 0
+
+
+def run(folder: Path) -> int:
+    """Copy, prove, ask; print all three."""
+    source, target = build.endpoints(folder)
+    service = Service()
+    plan = service.plan(source, target, PlanOptions(namespace_from=build.NAMESPACE_FIELD))
+    for finding in plan.findings:
+        console.print(f"{finding.severity}: {escape(finding.message)}", soft_wrap=True)
+    identity = service.start(plan)
+    console.print(f"run {identity}: {escape(source)} -> {escape(target)}", soft_wrap=True)
+    proven = show_outcome(service.wait(identity), service.result(identity))
+    answers = ask(folder, target) if proven else []
+    show_answers(answers)
+    console.print(f"report: {service.report(identity)}", soft_wrap=True)
+    return 0 if proven and all(answer.agrees for answer in answers) else 1
+
+
+def show_outcome(status: dict[str, Any], result: dict[str, Any]) -> bool:
+    """Print counts, namespaces and digests; return whether the copy is proven."""
+    if error := status.get("error"):
+        raise MigratorError(error["message"], fix=error["fix"], code=error["code"])
+    table = Table("namespace", "source", "target", "missing", "extra", "changed", box=None)
+    for name, counts in sorted(result["namespaces"].items()):
+        table.add_row(escape(name) or "(default)", *(f"{counts[key]:,}" for key in ("source", "target", "missing", "extra", "changed")))
+    console.print(table)
+    console.print(", ".join(f"{name} {number:,}" for name, number in result["counts"].items()))
+    for side, digest in result["digests"].items():
+        console.print(f"digest of the {side}: {digest}", soft_wrap=True)
+    console.print(f"{result['verdict']} in {result['seconds']:.1f} s", style="bold")
+    return bool(result["verdict"] == "proven")
+
+
+def show_answers(answers: Sequence[Answer]) -> None:
+    """Print the best passage for each question and whether both sides rank alike."""
+    passages = build.texts({key for answer in answers for key, _ in answer.exact + answer.found})
+    for answer in answers:
+        console.print(f"\n[bold]{escape(answer.question)}[/bold]  {'both sides agree' if answer.agrees else 'THE SIDES DIFFER'}")
+        for (key, score), (other, other_score) in zip(answer.exact[:3], answer.found[:3], strict=False):
+            passage = passages[key]
+            says = "" if key == other else f"  (target: {other} {other_score:.4f})"
+            console.print(f"  {score:.4f}  {passage['year']} {escape(passage['president'])}: {escape(passage['text'][:90])}…{says}", soft_wrap=True)
+    if answers:
+        agreed = sum(answer.agrees for answer in answers)
+        console.print(f"\n{agreed} of {len(answers)} questions: the same {len(answers[0].exact)} best passages on both sides")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
