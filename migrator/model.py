@@ -63,6 +63,8 @@ class Collection:
     sparse: bool = False
     unique_ids: bool = False
     """True only where the store itself guarantees that (namespace, id) occurs once."""
+    version: str = ""
+    """Changes when the collection's files do; "" where the store cannot tell."""
     findings: tuple[Finding, ...] = ()
     """Facts about reading this collection: lossy encodings, fields left out, approximations."""
 
@@ -94,6 +96,8 @@ class Capabilities:
     max_metadata_bytes: int | None = None
     max_namespace_bytes: int | None = None
     max_dimension: int | None = None
+    ids_unique_across_namespaces: bool = False
+    """True where two namespaces cannot hold the same id (Milvus primary keys)."""
     metrics: frozenset[Metric] = frozenset({"cosine", "dotproduct", "euclidean"})
     metadata_integers: Literal["any", "int64", "float64"] = "any"
     nested_metadata: bool = True
@@ -135,6 +139,8 @@ class Rejected:
     message: str
     raw: str | None = None
     """The record as JSON, as far as it could be read."""
+    refused: bool = False
+    """Whether the store refused it at writing, after every check of ours had passed."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,8 @@ class Plan:
     workers: int = 2
     executor: Literal["local", "ray"] = "local"
     on_conflict: OnConflict = "upsert"
+    merge: bool = False
+    """Whether the user agreed to a target that holds other records as well."""
     on_duplicate: OnDuplicate = "fail"
     accept_lossy: bool = False
     new_only: bool = False
@@ -241,6 +249,17 @@ class Step:
     detail: str = ""
     fix: str = ""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a collection made of files."""
+
+    name: str
+    """Relative to the collection's root."""
+    path: str
+    bytes: int
+    sha256: str | None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step
+    from migrator.model import Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step, StoredFile
 
 
 class Source(Protocol):
@@ -23,9 +23,10 @@ class Source(Protocol):
     def describe(self) -> Collection:
         """Return what the collection holds, without reading its records where the store allows it."""
 
-    def splits(self, selection: Selection, count: int) -> Iterable[Split]:
+    def splits(self, selection: Selection, count: int, align: int = 1) -> Iterable[Split]:
         """Return about ``count`` disjoint splits that together cover every record of ``selection.namespaces``.
 
+        Sources that split by row number cut at multiples of ``align`` rows, so that batches of that size come out full.
         The metadata filter of the selection is applied later, to the records.
         """
 
@@ -90,6 +91,14 @@ class Searchable(Protocol):
 
         ``score`` is the store's own: similarity for cosine and dotproduct, distance for euclidean. ``namespace`` None searches all.
         """
+
+
+@runtime_checkable
+class FileStore(Protocol):
+    """A connector whose collections are files."""
+
+    def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
+        """Return the files of a collection, with the checksums its manifest holds."""
 
 
 class Connector(Protocol):

@@ -1,0 +1,1 @@
+"""Where splits are worked on: threads of this process."""

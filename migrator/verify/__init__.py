@@ -1,0 +1,1 @@
+"""Proof: digests of everything on both sides, exact differences, and the report."""

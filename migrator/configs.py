@@ -1,0 +1,126 @@
+"""Plans as files: ``plan.yaml`` written, read and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+
+from migrator.endpoints import parse, render
+from migrator.errors import ConfigError
+from migrator.model import Collection, Finding, Mapping, OnConflict, OnDuplicate, Plan, Selection
+
+if TYPE_CHECKING:
+    from collections import abc
+
+VERSION = 1
+
+_CHOICES = {
+    "route": ("direct", "staged"),
+    "executor": ("local", "ray"),
+    "on_conflict": get_args(OnConflict),
+    "on_duplicate": get_args(OnDuplicate),
+}
+_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only")
+
+
+def to_data(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON types. Secrets appear as their references only."""
+    data: dict[str, Any] = {"version": VERSION, "source": render(plan.source), "target": render(plan.target)}
+    data["selection"] = {
+        "namespaces": list(plan.selection.namespaces) if plan.selection.namespaces is not None else None,
+        "filter": dict(plan.selection.filter) if plan.selection.filter is not None else None,
+    }
+    data["mapping"] = dataclasses.asdict(plan.mapping)
+    data |= {name: getattr(plan, name) for name in _PLAIN}
+    data["collection"] = _collection_data(plan.collection)
+    data["findings"] = [dataclasses.asdict(finding) for finding in plan.findings]
+    data["estimate"] = dict(plan.estimate)
+    return data
+
+
+def _collection_data(collection: Collection | None) -> dict[str, Any] | None:
+    if collection is None:
+        return None
+    return {**dataclasses.asdict(dataclasses.replace(collection, findings=())), "findings": [dataclasses.asdict(f) for f in collection.findings]}
+
+
+def from_data(data: Any) -> Plan:
+    """Return the plan ``to_data`` gave. Raise ``ConfigError`` naming the key that is wrong."""
+    if not isinstance(data, dict):
+        raise ConfigError("the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan")
+    known = {"version", "source", "target", "selection", "mapping", "collection", "findings", "estimate", *_PLAIN}
+    _only(data, known, "plan")
+    if data.get("version") != VERSION:
+        raise ConfigError(f"the plan has version {data.get('version')!r}; this program reads {VERSION}", fix="make the plan again", code="bad_plan")
+    for name in ("source", "target"):
+        if not isinstance(data.get(name), str):
+            raise ConfigError(f"the plan has no {name}", fix=f"add {name}: connector:resource", code="bad_plan")
+    for name, choices in _CHOICES.items():
+        if data.get(name, choices[0]) not in choices:
+            raise ConfigError(f"{name}: {data[name]!r} is none of {', '.join(choices)}", fix=f"correct {name} in the plan", code="bad_plan")
+    return Plan(
+        source=parse(data["source"]),
+        target=parse(data["target"]),
+        selection=_selection(data.get("selection") or {}),
+        mapping=_part(Mapping, data.get("mapping") or {}, "mapping"),
+        collection=_collection(data.get("collection")),
+        findings=tuple(_part(Finding, finding, "findings") for finding in data.get("findings") or ()),
+        estimate=data.get("estimate") or {},
+        **{name: _typed(name, data[name]) for name in _PLAIN if name in data},
+    )
+
+
+def _typed(name: str, value: Any) -> Any:
+    wanted: type | tuple[type, ...] = {"batch": (int, type(None)), "workers": int, "merge": bool, "accept_lossy": bool, "new_only": bool}.get(name, str)
+    if not isinstance(value, wanted) or (wanted is int and (isinstance(value, bool) or value < 1)) or (name == "batch" and value is not None and value < 1):
+        raise ConfigError(f"{name}: {value!r} is not a valid value", fix=f"correct {name} in the plan", code="bad_plan")
+    return value
+
+
+def _selection(data: Any) -> Selection:
+    _only(data, {"namespaces", "filter"}, "selection")
+    namespaces = data.get("namespaces")
+    if namespaces is not None and not (isinstance(namespaces, list) and all(isinstance(name, str) for name in namespaces)):
+        raise ConfigError("selection.namespaces is not a list of names", fix="write namespaces: [name, …] or leave it out for all", code="bad_plan")
+    return Selection(None if namespaces is None else tuple(namespaces), data.get("filter"))
+
+
+def _collection(data: Any) -> Collection | None:
+    if data is None:
+        return None
+    found = _part(Collection, data, "collection")
+    return dataclasses.replace(found, findings=tuple(_part(Finding, finding, "collection.findings") for finding in found.findings))
+
+
+def _part(kind: Any, data: Any, where: str) -> Any:
+    _only(data, {field.name for field in dataclasses.fields(kind)}, where)
+    try:
+        return kind(**data)
+    except TypeError as error:
+        raise ConfigError(f"{where} of the plan is incomplete: {error}", fix="make the plan again", code="bad_plan") from None
+
+
+def _only(data: Any, known: abc.Set[str], where: str) -> None:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} of the plan is not a mapping", fix="make the plan again", code="bad_plan")
+    for name in data:
+        if name not in known:
+            raise ConfigError(f"the {where} has an unknown key {name!r}", fix=f"use: {', '.join(sorted(known))}", code="bad_plan")
+
+
+def dump_plan(plan: Plan) -> str:
+    """Return the plan as YAML."""
+    return str(yaml.safe_dump(to_data(plan), sort_keys=False, allow_unicode=True))
+
+
+def load_plan(text: str) -> Plan:
+    """Return the plan in YAML ``text``. Raise ``ConfigError`` saying where it is wrong."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"the plan is no YAML{where}", fix="correct it, or make the plan again", code="bad_plan") from None
+    return from_data(data)

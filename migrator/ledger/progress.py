@@ -1,0 +1,195 @@
+"""How far a run is: splits, checkpoints with their digests, rejected records and held-back duplicates."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xxhash import xxh3_64_hexdigest
+
+from migrator.digest import NamespaceDigest
+from migrator.errors import LedgerError
+from migrator.ledger.runs import Lease, fence
+from migrator.model import COUNT_NAMES, Counts, Rejected, Split
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from migrator.ledger.database import Ledger
+
+
+@dataclass(frozen=True)
+class Held:
+    """An occurrence of an id that the source holds more than once."""
+
+    key: str
+    """Identifies the id within the target, hex."""
+    hash: str
+    """128-bit hash of the record, hex."""
+    winner: bool
+    """Whether this occurrence is the one that was written."""
+    namespace: str
+    id: str
+    raw: str | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One chunk, durably written to the target: what it held and where reading goes on."""
+
+    split_id: str
+    sequence: int
+    cursor: str
+    counts: Counts
+    digests: Mapping[str, NamespaceDigest]
+    """Of what was written, per target namespace."""
+    rejected: Sequence[Rejected] = ()
+    held: Sequence[Held] = ()
+    seconds: float = 0.0
+    """How long the write took."""
+
+
+@dataclass(frozen=True)
+class SplitProgress:
+    """Where a split stands."""
+
+    split: Split
+    position: int
+    sequence: int
+    cursor: str | None
+    done: bool
+    counts: Counts
+
+
+def add_splits(ledger: Ledger, lease: Lease, splits: Sequence[Split], namespaces: Mapping[str, int]) -> None:
+    """Record the splits of a run and how many records each namespace should bring, once."""
+    with ledger.transaction() as db:
+        fence(db, lease)
+        for position, split in enumerate(splits):
+            spec = json.dumps({"namespace": split.namespace, "state": dict(split.state), "records": split.records})
+            db.execute("INSERT OR IGNORE INTO splits (run, split, position, spec) VALUES (?,?,?,?)", (lease.run, split.id, position, spec))
+        for name, total in namespaces.items():
+            db.execute("INSERT OR IGNORE INTO namespaces (run, namespace, total) VALUES (?,?,?)", (lease.run, name, total))
+
+
+def splits(ledger: Ledger, run: str) -> list[SplitProgress]:
+    """Return the run's splits in order."""
+    found = []
+    for row in ledger.rows("SELECT * FROM splits WHERE run=? ORDER BY position", (run,)):
+        spec = json.loads(row["spec"])
+        split = Split(row["split"], spec["namespace"], spec["state"], spec["records"])
+        found.append(SplitProgress(split, row["position"], row["sequence"], row["cursor"], bool(row["done"]), _counts(row)))
+    return found
+
+
+def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
+    """Record one chunk in one transaction. Only the holder of the lease may, and only in the split's order."""
+    run, split = lease.run, checkpoint.split_id
+    with ledger.transaction() as db:
+        fence(db, lease)
+        row = db.execute("SELECT sequence, chain FROM splits WHERE run=? AND split=?", (run, split)).fetchone()
+        if row is None or row["sequence"] != checkpoint.sequence:
+            raise LedgerError(f"checkpoint {split}.{checkpoint.sequence} of run {run} is out of order", fix="resume the run; if it happens again, report it")
+        record = _record(checkpoint, time.time())
+        chain = _link(row["chain"], record)
+        db.execute("INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (run, *record, chain))
+        counts = tuple(checkpoint.counts.to_json().values())
+        additions = ", ".join(f"{name}={name}+?" for name in COUNT_NAMES)
+        db.execute(f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?", (checkpoint.cursor, chain, *counts, run, split))  # noqa: S608
+        _add_to_namespaces(db, run, checkpoint)
+        _add_records(db, run, checkpoint)
+
+
+def _record(checkpoint: Checkpoint, now: float) -> tuple[Any, ...]:
+    digests = json.dumps({name: digest.to_json() for name, digest in sorted(checkpoint.digests.items())})
+    counts = checkpoint.counts.to_json().values()
+    return (checkpoint.split_id, checkpoint.sequence, checkpoint.cursor, *counts, digests, now, checkpoint.seconds)
+
+
+def _link(previous: str, record: Sequence[Any]) -> str:
+    # SQLite's own integrity check does not see a flipped bit inside a value; this chain does
+    return str(xxh3_64_hexdigest((previous + json.dumps(list(record))).encode()))
+
+
+def _add_to_namespaces(db: sqlite3.Connection, run: str, checkpoint: Checkpoint) -> None:
+    rejected: dict[str, int] = {}
+    for record in checkpoint.rejected:
+        rejected[record.namespace] = rejected.get(record.namespace, 0) + 1
+    for name in {*checkpoint.digests, *rejected}:
+        row = db.execute("SELECT count, low, high FROM namespaces WHERE run=? AND namespace=?", (run, name)).fetchone()
+        known = NamespaceDigest.from_json([row["count"], row["low"], row["high"]]) if row else NamespaceDigest()
+        count, low, high = (known + checkpoint.digests.get(name, NamespaceDigest())).to_json()
+        db.execute(
+            "INSERT INTO namespaces (run, namespace, count, low, high, rejected) VALUES (?,?,?,?,?,?) ON CONFLICT (run, namespace) "
+            "DO UPDATE SET count=excluded.count, low=excluded.low, high=excluded.high, rejected=rejected+excluded.rejected",
+            (run, name, count, low, high, rejected.get(name, 0)),
+        )
+
+
+def _add_records(db: sqlite3.Connection, run: str, checkpoint: Checkpoint) -> None:
+    place = (run, checkpoint.split_id, checkpoint.sequence)
+    db.executemany(
+        "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",
+        [(*place, r.namespace, r.id, r.code, r.field, r.message, r.raw, int(r.refused)) for r in checkpoint.rejected],
+    )
+    db.executemany("INSERT INTO held VALUES (?,?,?,?,?,?,?,?,?)", [(*place, h.key, h.hash, int(h.winner), h.namespace, h.id, h.raw) for h in checkpoint.held])
+
+
+def finish_split(ledger: Ledger, lease: Lease, split_id: str) -> None:
+    """Record that a split was read to its end."""
+    with ledger.transaction() as db:
+        fence(db, lease)
+        db.execute("UPDATE splits SET done=1 WHERE run=? AND split=?", (lease.run, split_id))
+
+
+def counts(ledger: Ledger, run: str) -> Counts:
+    """Return the counts of the whole run."""
+    row = ledger.row(f"SELECT {', '.join(f'COALESCE(SUM({name}),0) AS {name}' for name in COUNT_NAMES)} FROM splits WHERE run=?", (run,))  # noqa: S608
+    return _counts(row)
+
+
+def _counts(row: Any) -> Counts:
+    return Counts(*(row[name] for name in COUNT_NAMES))
+
+
+def digests(ledger: Ledger, run: str) -> dict[str, NamespaceDigest]:
+    """Return the digest of what was written, per target namespace."""
+    rows = ledger.rows("SELECT namespace, count, low, high FROM namespaces WHERE run=? AND count>0", (run,))
+    return {row["namespace"]: NamespaceDigest.from_json([row["count"], row["low"], row["high"]]) for row in rows}
+
+
+def refused(ledger: Ledger, run: str) -> frozenset[tuple[str, str]]:
+    """Return (namespace, id) of the records the target's store refused."""
+    rows = ledger.rows("SELECT namespace, id FROM rejected WHERE run=? AND refused=1", (run,))
+    return frozenset((row["namespace"], row["id"]) for row in rows)
+
+
+def rejected(ledger: Ledger, run: str, limit: int, *, raw: bool = False) -> list[dict[str, Any]]:
+    """Return the first ``limit`` rejected records (-1: all) with their reasons, and the ``raw`` record if asked."""
+    columns = "namespace, id, code, field, message" + (", raw" if raw else "")
+    return [dict(row) for row in ledger.rows(f"SELECT {columns} FROM rejected WHERE run=? ORDER BY rowid LIMIT ?", (run, limit))]  # noqa: S608
+
+
+def audit(ledger: Ledger, run: str) -> None:
+    """Recompute the chain and the sums of every checkpoint. Raise ``LedgerError`` when the ledger was altered or damaged."""
+    found: dict[str, NamespaceDigest] = {}
+    for progress in splits(ledger, run):
+        chain, total = "", Counts()
+        for row in ledger.rows("SELECT * FROM checkpoints WHERE run=? AND split=? ORDER BY sequence", (run, progress.split.id)):
+            chain = _link(chain, tuple(row)[1:-1])
+            if chain != row["chain"]:
+                raise _damaged(run, f"checkpoint {row['split']}.{row['sequence']}")
+            total += _counts(row)
+            for name, digest in json.loads(row["digests"]).items():
+                found[name] = found.get(name, NamespaceDigest()) + NamespaceDigest.from_json(digest)
+        if total != progress.counts:
+            raise _damaged(run, f"split {progress.split.id}")
+    if {name: digest for name, digest in found.items() if digest.count} != digests(ledger, run):
+        raise _damaged(run, "the namespaces' digests")
+
+
+def _damaged(run: str, what: str) -> LedgerError:
+    return LedgerError(f"{what} of run {run} is not what was committed: the ledger was altered or damaged", fix="start a new run", code="ledger_damaged")

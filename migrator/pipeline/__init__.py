@@ -1,0 +1,1 @@
+"""One split from source to target: read ahead, prepare, write, checkpoint in order."""

@@ -1,0 +1,172 @@
+"""Copies one split: a reader thread runs ahead in a bounded window, writes overlap, checkpoints commit in order."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrator import retry
+from migrator.errors import TransientError
+from migrator.failpoints import failpoint
+from migrator.ledger import progress
+from migrator.model import Counts
+from migrator.pipeline.prepare import Prepared, Rules, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from migrator.ledger import Ledger
+    from migrator.ledger.progress import SplitProgress
+    from migrator.ledger.runs import Lease
+    from migrator.model import Chunk, Split
+    from migrator.pipeline.window import Window
+    from migrator.protocols import Source
+
+_END = object()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the workers of one run share."""
+
+    ledger: Ledger
+    lease: Lease
+    source: Source
+    write: Callable[[Prepared, str], Prepared]
+    """Writes a prepared chunk under a part name and returns what was in fact written."""
+    rules: Rules
+    records: int
+    """Rows a chunk."""
+    concurrent_writes: int
+    window: Window
+    stop: threading.Event
+    log: Callable[[str, str], None]
+    on_commit: Callable[[Counts], None]
+
+
+@dataclass(frozen=True)
+class _Write:
+    prepared: Prepared
+    sequence: int
+    size: int
+    future: Future[tuple[Prepared, float]]
+
+
+def copy_split(job: Job, where: SplitProgress) -> None:
+    """Copy what is left of a split. Returns early, with everything written committed, when ``job.stop`` is set."""
+    if where.done:
+        return
+    try:
+        _copy_rest(job, where)
+    finally:
+        job.window.forget(where.split.id)
+    if not job.stop.is_set():
+        progress.finish_split(job.ledger, job.lease, where.split.id)
+
+
+def _copy_rest(job: Job, where: SplitProgress) -> None:
+    pending: deque[_Write] = deque()
+    sequence = where.sequence
+    with ThreadPoolExecutor(job.concurrent_writes, thread_name_prefix=f"write-{where.split.id}") as pool, closing(_read_ahead(job, where)) as chunks:
+        try:
+            for prepared in chunks:
+                size = prepared.batch.nbytes
+                pending.append(_Write(prepared, sequence, size, pool.submit(_write, job, prepared, f"{where.split.id}.{sequence}")))
+                sequence += 1
+                while len(pending) > job.concurrent_writes or (pending and pending[0].future.done()):
+                    _commit_oldest(job, where, pending)
+        finally:
+            # when reading fails, what was written before it is committed still; after a failed commit nothing is left here
+            while pending:
+                _commit_oldest(job, where, pending)
+
+
+def _commit_oldest(job: Job, where: SplitProgress, pending: deque[_Write]) -> None:
+    write = pending.popleft()
+    try:
+        _commit(job, where, write)
+    except BaseException:
+        pending.clear()  # later chunks must not be committed past a gap; resuming writes them again
+        raise
+    job.window.leave(where.split.id, write.size)
+
+
+def _write(job: Job, prepared: Prepared, part: str) -> tuple[Prepared, float]:
+    started = time.perf_counter()
+    failpoint("before_write")
+    written = job.write(prepared, part) if len(prepared.batch) else prepared
+    failpoint("after_write")
+    return written, time.perf_counter() - started
+
+
+def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
+    written, seconds = write.future.result()
+    duplicate = written.scanned - len(written.batch) - len(written.rejected)
+    counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, duplicate)
+    checkpoint = progress.Checkpoint(
+        where.split.id, write.sequence, written.cursor, counts, written.digests, written.rejected, written.held, seconds
+    )
+    failpoint("before_commit")
+    progress.commit(job.ledger, job.lease, checkpoint)
+    failpoint("after_commit")
+    job.on_commit(counts)
+
+
+def _read_ahead(job: Job, where: SplitProgress) -> Iterator[Prepared]:
+    """Yield prepared chunks that a thread of its own reads, judges and hashes."""
+    ready: queue.Queue[object] = queue.Queue()
+    abandoned = threading.Event()
+
+    def produce() -> None:
+        try:
+            for chunk in read_patiently(job.source, where.split, where.cursor, job.records, stop=job.stop, log=job.log):
+                failpoint("after_read")
+                prepared = prepare(chunk, where.position, job.rules)
+                if not job.window.enter(where.split.id, prepared.batch.nbytes, lambda: job.stop.is_set() or abandoned.is_set()):
+                    break
+                ready.put(prepared)
+            ready.put(_END)
+        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+            ready.put(error)
+
+    thread = threading.Thread(target=produce, name=f"read-{where.split.id}", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not _END:
+            if isinstance(item, BaseException):
+                raise item
+            if job.stop.is_set():
+                break
+            yield item  # type: ignore[misc]
+    finally:
+        abandoned.set()
+        thread.join()
+
+
+def read_patiently(
+    source: Source, split: Split, cursor: str | None, records: int, *, stop: threading.Event, log: Callable[[str, str], None]
+) -> Iterator[Chunk]:
+    """Yield the chunks of a split; after a transient error read on from the last cursor."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            for chunk in source.read(split, cursor, records):
+                cursor, failures = chunk.cursor, 0
+                yield chunk
+                if stop.is_set():
+                    return
+        except TransientError as error:
+            failures += 1
+            if failures >= retry.ATTEMPTS:
+                raise
+            pause = retry.pause_before(failures, error)
+            log("warning", f"reading {split.id} again in {pause:.1f} s: {error.message}")
+            stop.wait(pause)
+        else:
+            return

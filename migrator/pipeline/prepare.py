@@ -1,0 +1,103 @@
+"""From a chunk as the source gave it to the records the target should hold. Copying and proving both go through here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from migrator.digest import NamespaceDigest, RowHashes, hash_rows, namespace_digests
+from migrator.duplicates import Repeats, rows_of
+from migrator.ledger.progress import Held
+from migrator.validate import problems, raw_record, reject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from migrator.model import Capabilities, Chunk, Metric, Rejected
+    from migrator.transform import Transform
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides how a source row becomes a target record."""
+
+    transform: Transform
+    capabilities: Capabilities
+    """Of the target."""
+    metric: Metric | None
+    repeats: Repeats
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A chunk ready to be written."""
+
+    batch: pa.RecordBatch
+    hashes: RowHashes
+    digests: Mapping[str, NamespaceDigest]
+    cursor: str
+    scanned: int
+    """Selected rows of the source this stands for."""
+    rejected: tuple[Rejected, ...]
+    held: tuple[Held, ...]
+
+    @property
+    def duplicate(self) -> int:
+        """Occurrences held back because their id is written elsewhere."""
+        return sum(not held.winner for held in self.held)
+
+    def without(self, keep: npt.NDArray[np.bool_], rejected: tuple[Rejected, ...] = ()) -> Prepared:
+        """Return what remains when only the rows of ``keep`` are written and ``rejected`` are added to the refused."""
+        batch = self.batch.filter(pa.array(keep))
+        hashes = RowHashes(self.hashes.keys[keep], self.hashes.rows[keep])
+        digests = namespace_digests(hashes, batch.column("namespace"))
+        return Prepared(batch, hashes, digests, self.cursor, self.scanned, (*self.rejected, *rejected), self.held)
+
+
+def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
+    """Select, route, judge, hold duplicates back and hash the rows of ``chunk``."""
+    batch, rows = chunk.batch, rows_of(chunk.start, chunk.rows, len(chunk.batch))
+    batch, rows = _keep(batch, rows, rules.transform.select(batch))
+    unreadable = [r for r in chunk.rejected if rules.transform.namespaces is None or r.namespace in rules.transform.namespaces]
+    scanned = len(batch) + len(unreadable)
+    batch = rules.transform.route(batch)
+    found = problems(batch, rules.capabilities, rules.metric)
+    rejected = (*unreadable, *reject(batch, found))
+    if found:
+        good = np.ones(len(batch), np.bool_)
+        good[[problem.row for problem in found]] = False
+        batch, rows = _keep(batch, rows, good)
+    hashes = hash_rows(batch)
+    held, written = _hold(batch, rows, hashes, split_position, rules.repeats)
+    if written is not None:
+        batch = batch.filter(pa.array(written))
+        hashes = RowHashes(hashes.keys[written], hashes.rows[written])
+    return Prepared(batch, hashes, namespace_digests(hashes, batch.column("namespace")), chunk.cursor, scanned, rejected, held)
+
+
+def _keep(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    return (batch, rows) if mask is None else (batch.filter(pa.array(mask)), rows[mask])
+
+
+def _hold(
+    batch: pa.RecordBatch, rows: npt.NDArray[np.int64], hashes: RowHashes, split_position: int, repeats: Repeats
+) -> tuple[tuple[Held, ...], npt.NDArray[np.bool_] | None]:
+    """Return the occurrences of repeated ids and which rows are written all the same."""
+    places, winners = repeats.locate(batch)
+    if not len(places):
+        return (), None
+    written = np.ones(len(batch), np.bool_)
+    held = []
+    for place, winner in zip(places.tolist(), winners, strict=True):
+        wins = bool(winner["split"] == split_position and winner["row"] == rows[place])
+        written[place] = wins
+        record = batch.slice(place, 1).to_pylist()[0]
+        key = f"{int(winner['low']):016x}{int(winner['high']):016x}"
+        digest = f"{int(hashes.rows[place, 0]):016x}{int(hashes.rows[place, 1]):016x}"
+        held.append(Held(key, digest, wins, record["namespace"], record["id"], None if wins else raw_record(record)))
+    return tuple(held), written

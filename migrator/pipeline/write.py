@@ -1,0 +1,83 @@
+"""Writes one prepared chunk: what the target already holds, retries, and records the store refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrator import retry
+from migrator.digest import hash_rows
+from migrator.errors import PermanentError, RejectedRecordsError, TransientError
+
+if TYPE_CHECKING:
+    import threading
+    from collections import abc
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from migrator.model import OnConflict
+    from migrator.pipeline.prepare import Prepared
+    from migrator.protocols import Source, Target
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes chunks to one target under a plan's rule for ids that are there already."""
+
+    target: Target
+    present: Source | None
+    """The target as a source, to look ids up in; None when the rule is to overwrite."""
+    on_conflict: OnConflict
+    new_only: bool
+    stop: threading.Event
+    log: Callable[[str, str], None]
+
+    def __call__(self, prepared: Prepared, part: str) -> Prepared:
+        """Write ``prepared`` as ``part`` and return what was in fact written."""
+        if self.present is not None:
+            prepared = self._unless_present(prepared, self.present)
+            if not len(prepared.batch):
+                return prepared
+
+        def noted(attempt: int, pause: float, error: TransientError) -> None:
+            self.log("warning", f"writing {part} again in {pause:.1f} s (attempt {attempt + 1}): {error.message}")
+
+        try:
+            retry.call(lambda: self.target.write(prepared.batch, part), stop=self.stop, on_retry=noted)
+        except RejectedRecordsError as refusal:
+            refused = {(record.namespace, record.id) for record in refusal.rejected}
+            return prepared.without(~named(prepared.batch, refused), tuple(replace(record, refused=True) for record in refusal.rejected))
+        return prepared
+
+    def _unless_present(self, prepared: Prepared, present: Source) -> Prepared:
+        """Leave out ids the target holds with other content (or at all, when only new ones are wanted); fail if told to."""
+        conflicting: set[tuple[str, str]] = set()
+        ours = dict(zip(_names(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
+        for namespace in pc.unique(prepared.batch.column("namespace")).to_pylist():
+            ids = [name for space, name in ours if space == namespace]
+            found = retry.call(lambda ids=ids, namespace=namespace: present.fetch(ids, namespace), stop=self.stop)  # type: ignore[misc]
+            # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
+            theirs = dict(zip(_names(found), map(bytes, hash_rows(found).rows), strict=True))
+            conflicting |= {name for name, digest in theirs.items() if self.new_only or ours[name] != digest}
+        if conflicting and self.on_conflict == "fail":
+            namespace, record = min(conflicting)
+            raise PermanentError(
+                f"the target already holds {record!r} in namespace {namespace!r} with other content",
+                fix="choose --on-conflict upsert to overwrite or skip to keep the target's, or an empty target",
+                code="conflict",
+            )
+        return prepared.without(~named(prepared.batch, conflicting)) if conflicting else prepared
+
+
+def _names(batch: pa.RecordBatch) -> list[tuple[str, str]]:
+    return list(zip(batch.column("namespace").to_pylist(), batch.column("id").to_pylist(), strict=True))
+
+
+def named(batch: pa.RecordBatch, names: abc.Set[tuple[str, str]]) -> npt.NDArray[np.bool_]:
+    """Return which rows have one of the (namespace, id) ``names``."""
+    return np.fromiter((name in names for name in _names(batch)), np.bool_, len(batch))

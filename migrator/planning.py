@@ -1,0 +1,243 @@
+"""From two endpoints and the user's options to a plan: what will be copied, what may be lost, what stands in the way."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from migrator.connectors import connector
+from migrator.endpoints import parse, render
+from migrator.errors import ConfigError, MigratorError, PlanError
+from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
+from migrator.protocols import FileStore
+from migrator.records import dump_json, to_dicts
+from migrator.transform import compile_transform
+
+if TYPE_CHECKING:
+    from collections import abc
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from migrator.model import Endpoint, OnConflict, OnDuplicate
+    from migrator.protocols import Source
+
+SAMPLE = 20
+_ASSUMED_RECORDS_PER_SECOND = {"milvus": 3_000, "parquet": 100_000, "memory": 300_000}
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What the user may decide; the defaults copy everything and lose nothing."""
+
+    namespaces: tuple[str, ...] | None = None
+    target_namespace: str | None = None
+    namespace_from: str | None = None
+    filter: abc.Mapping[str, Any] | None = None
+    batch: int | None = None
+    workers: int = 2
+    on_conflict: OnConflict | None = None
+    """None overwrites, but refuses a target holding records that the source does not have."""
+    on_duplicate: OnDuplicate = "fail"
+    accept_lossy: bool = False
+    new_only: bool = False
+    route: Literal["direct", "staged"] = "direct"
+    executor: Literal["local", "ray"] = "local"
+
+
+def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None) -> Plan:
+    """Look at both sides and return the plan with its findings and estimate. Nothing is written.
+
+    ``measured`` is the records/s of an earlier run between the same stores, if there was one.
+    """
+    plan = draft(parse(source), parse(target), options)
+    compile_transform(plan)
+    capabilities = connector(plan.target.connector).capabilities()
+    if not capabilities.writes:
+        raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose milvus or parquet as the target", code="not_a_target")
+    with closing(connector(plan.source.connector).open_source(plan.source)) as opened:
+        collection = opened.describe()
+        sample = _sample(opened)
+        existing = existing_collection(plan.target)
+        findings = [*collection.findings, *_unsupported(options), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        if existing is not None:
+            findings += _existing(collection, existing, plan, opened, explicit=options.on_conflict is not None)
+    return plan.with_(collection=collection, findings=tuple(findings), estimate=_estimate(collection, sample, plan, measured))
+
+
+def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
+    """Return the plan the options describe, before either side was looked at."""
+    if options.batch is not None and options.batch < 1:
+        raise ConfigError(f"batch {options.batch} is not a number of records", fix="give --batch 1 or more", code="bad_option")
+    if options.workers < 1:
+        raise ConfigError(f"workers {options.workers} is less than one", fix="give --workers 1 or more", code="bad_option")
+    return Plan(
+        source=source,
+        target=target,
+        selection=Selection(options.namespaces, options.filter),
+        mapping=Mapping(options.target_namespace, options.namespace_from),
+        route=options.route,
+        batch=options.batch,
+        workers=options.workers,
+        executor=options.executor,
+        on_conflict=options.on_conflict or "upsert",
+        merge=options.on_conflict is not None or options.new_only,
+        on_duplicate=options.on_duplicate,
+        accept_lossy=options.accept_lossy,
+        new_only=options.new_only,
+    )
+
+
+def existing_collection(target: Endpoint) -> Collection | None:
+    """Return what the target holds already, or None when it does not exist yet."""
+    try:
+        with closing(connector(target.connector).open_source(target)) as opened:
+            return opened.describe()
+    except MigratorError as error:
+        if error.code == "not_found":
+            return None
+        raise
+
+
+def _sample(source: Source) -> pa.RecordBatch | None:
+    for split in source.splits(Selection(), 1):
+        for chunk in source.read(split, None, SAMPLE):
+            return chunk.batch
+    return None
+
+
+def exported_files(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield the files a target made of files holds, with size and checksum."""
+    store = connector(plan.target.connector)
+    if isinstance(store, FileStore):
+        for file in store.files(plan.target):
+            yield {"kind": plan.target.connector, "name": file.name, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
+
+
+def sample_records(source: str, records: int, namespace: str | None) -> list[dict[str, Any]]:
+    """Return the first records of an endpoint, of one namespace or of any."""
+    endpoint = parse(source)
+    found: list[dict[str, Any]] = []
+    with closing(connector(endpoint.connector).open_source(endpoint)) as opened:
+        for split in opened.splits(Selection(None if namespace is None else (namespace,)), 1):
+            for chunk in opened.read(split, None, records):
+                found += [record for record in to_dicts(chunk.batch) if namespace in (None, record["namespace"])]
+                if len(found) >= records:
+                    return found[:records]
+    return found
+
+
+def _unsupported(options: PlanOptions) -> list[Finding]:
+    findings = []
+    if options.route == "staged":
+        findings.append(Finding("blocking", "route_unavailable", "the staged route is not available for these stores yet", "use --route direct"))
+    if options.executor == "ray":
+        findings.append(Finding("blocking", "executor_unavailable", "the Ray executor is not available yet", "use --executor local"))
+    return findings
+
+
+def _fit(collection: Collection, capabilities: Capabilities) -> list[Finding]:
+    findings = []
+    if capabilities.max_dimension is not None and collection.dimension > capabilities.max_dimension:
+        message = f"the target takes {capabilities.max_dimension} dimensions at most; the source has {collection.dimension}"
+        findings.append(Finding("blocking", "dimension_too_large", message, "choose another target"))
+    if collection.sparse and not capabilities.sparse:
+        message = "the target cannot hold sparse values; records that have them will be rejected"
+        findings.append(Finding("lossy", "sparse_lost", message, "choose another target, or accept the loss"))
+    if collection.metric is None:
+        findings.append(Finding("info", "metric_unknown", "the source does not record a metric; cosine is assumed", "give ?metric= with the source to choose another"))
+    elif collection.metric not in capabilities.metrics:
+        findings.append(Finding("blocking", "metric_unsupported", f"the target has no metric {collection.metric}", "choose another target"))
+    if collection.fields and not capabilities.metadata:
+        findings.append(Finding("lossy", "metadata_lost", "the target cannot hold metadata", "choose another target, or accept the loss"))
+    return findings
+
+
+def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
+    findings = []
+    unknown = sorted(set(plan.selection.namespaces or ()) - set(collection.namespaces))
+    if unknown:
+        known = ", ".join(repr(name) for name in sorted(collection.namespaces)[:10])
+        findings.append(Finding("blocking", "namespace_unknown", f"the source has no namespace {unknown[0]!r}", f"choose among: {known}"))
+    if (field := plan.mapping.namespace_from) is not None:
+        message = f"records go to the namespace named by their {field}; those without a usable {field} keep their own"
+        findings.append(Finding("info", "namespace_routing", message))
+    return findings
+
+
+def _existing(source: Collection, target: Collection, plan: Plan, opened: Source, *, explicit: bool) -> list[Finding]:
+    if target.dimension != source.dimension:
+        message = f"the target exists with {target.dimension} dimensions; the source has {source.dimension}"
+        return [Finding("blocking", "dimension_differs", message, "choose another target name, or drop the existing collection")]
+    if None not in (target.metric, source.metric) and target.metric != source.metric:
+        message = f"the target exists with metric {target.metric}; the source has {source.metric}"
+        return [Finding("blocking", "metric_differs", message, "choose another target name, or give ?metric= with the source if that is what its vectors mean")]
+    if not target.count:
+        return []
+    if explicit or plan.new_only or not (foreign := _foreign_record(plan, opened)):
+        return [Finding("info", "target_not_empty", f"the target already holds {target.count:,} records; equal ids are handled by the rule {plan.on_conflict}")]
+    message = f"the target already holds {target.count:,} records, among them {foreign!r}, which the source does not have"
+    return [Finding("blocking", "target_has_foreign_records", message, "choose an empty target, or give --on-conflict upsert to add to what is there")]
+
+
+def _foreign_record(plan: Plan, source: Source) -> str | None:
+    """Return an id among the target's first that the source does not hold, if there is one."""
+    with closing(connector(plan.target.connector).open_source(plan.target)) as target:
+        batch = _sample(target)
+        if batch is None or not len(batch):
+            return None
+        ids = batch.column("id").to_pylist()
+        known: set[str] = set()
+        for namespace in source.describe().namespaces:
+            known |= set(source.fetch(ids, namespace).column("id").to_pylist())
+        return next((name for name in ids if name not in known), None)
+
+
+def _estimate(collection: Collection, sample: pa.RecordBatch | None, plan: Plan, measured: float | None) -> dict[str, Any]:
+    chosen = plan.selection.namespaces
+    records = collection.count if chosen is None else sum(collection.namespaces.get(name, 0) for name in chosen)
+    metadata = 0.0
+    if sample is not None and len(sample):
+        metadata = (sample.column("metadata").nbytes + sample.column("id").nbytes) / len(sample)
+    rate = measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000) * 384 / max(384, collection.dimension)
+    basis = f"{rate:,.0f} records/s, " + ("measured in the last run between these stores" if measured else "assumed until a run has measured it")
+    vectors = records * collection.dimension * 4
+    return {
+        "records": records,
+        "payload_bytes": int(vectors + records * metadata),
+        "vector_bytes": vectors,
+        "seconds": records / rate,
+        "basis": basis,
+    }
+
+
+def check(plan: Plan) -> None:
+    """Raise ``PlanError`` for the first finding that stands in the way of running ``plan``."""
+    for finding in plan.findings:
+        if finding.severity == "blocking":
+            raise PlanError(finding.message, fix=finding.fix, code=finding.code)
+        if finding.severity == "lossy" and not plan.accept_lossy:
+            raise PlanError(finding.message, fix="pass --accept-lossy to go on all the same" if not finding.fix else f"{finding.fix}; to go on all the same pass --accept-lossy", code=finding.code)
+
+
+def command(plan: Plan) -> str:
+    """Return the command line that does the same as ``plan``."""
+    words = ["python", "-m", "migrator", "copy", render(plan.source), render(plan.target)]
+    for namespace in plan.selection.namespaces or ():
+        words += ["--namespace", namespace]
+    if plan.selection.filter is not None:
+        words += ["--filter", dump_json(plan.selection.filter)]
+    options = {"--target-namespace": plan.mapping.target_namespace, "--namespace-from": plan.mapping.namespace_from, "--batch": plan.batch}
+    for name, value in options.items():
+        if value is not None:
+            words += [name, str(value)]
+    if plan.merge and not plan.new_only:
+        words += ["--on-conflict", plan.on_conflict]
+    defaults = Plan(plan.source, plan.target)
+    for name in ("workers", "executor", "route", "on_duplicate"):
+        if getattr(plan, name) != getattr(defaults, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
+    words += [flag for flag, wanted in (("--accept-lossy", plan.accept_lossy), ("--new-only", plan.new_only)) if wanted]
+    return shlex.join(words)

@@ -1,0 +1,93 @@
+"""What the phases of one attempt share: the ledger, the lease, the folder, how to log, how to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from migrator.errors import PermanentError
+from migrator.ledger import runs as rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migrator.ledger import Ledger
+    from migrator.ledger.runs import Lease
+    from migrator.model import Counts, Plan
+
+_LEAST_REJECTED = 1_000
+
+
+class StopRequestedError(Exception):
+    """The run was asked to pause or cancel, or the process to end; ``status`` is what the run becomes."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass
+class Attempt:
+    """One attempt at a run."""
+
+    ledger: Ledger
+    lease: Lease
+    folder: Path
+    plan: Plan
+    shutdown: threading.Event
+    """Set when the whole process ends."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when this attempt must end at the next chunk."""
+    asked: str = ""
+    total: int = 0
+    rejected_before: int = 0
+    rejected: int = 0
+    _verified: int = 0
+    _last_poll: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def run(self) -> str:
+        return self.lease.run
+
+    def log(self, level: str, message: str) -> None:
+        rows.log(self.ledger, self.run, level, message)
+
+    def phase(self, name: str, message: str) -> None:
+        """Enter the next phase; ends the attempt here if it was asked to stop."""
+        self.poll()
+        self.raise_if_stopped()
+        rows.update(self.ledger, self.lease, phase=name)
+        self.log("info", message)
+
+    def poll(self) -> None:
+        """Obey what the user asked for and show how far the proof is; about five times a second."""
+        asked = "interrupted" if self.shutdown.is_set() else {"pause": "paused", "cancel": "cancelled"}.get(rows.desired(self.ledger, self.run), "")
+        if asked and not self.stop.is_set():
+            self.asked = asked
+            self.stop.set()
+        if self._verified and time.monotonic() - self._last_poll > 0.5:
+            self._last_poll = time.monotonic()
+            rows.update(self.ledger, self.lease, verified=self._verified)
+
+    def raise_if_stopped(self) -> None:
+        if self.asked:
+            raise StopRequestedError(self.asked)
+
+    def on_commit(self, counts: Counts) -> None:
+        """Watch the number of rejected records: beyond the cap something is wrong with the plan, not with records."""
+        with self._lock:
+            self.rejected += counts.rejected
+            cap = max(_LEAST_REJECTED, self.total // 1_000)
+            if self.rejected - self.rejected_before > cap:
+                raise PermanentError(
+                    f"more than {cap:,} records were rejected",
+                    fix="look at their reasons; correct the plan and start anew, or resume to go on all the same",
+                    code="too_many_rejected",
+                )
+
+    def on_rows(self, rows_read: int) -> None:
+        with self._lock:
+            self._verified += rows_read

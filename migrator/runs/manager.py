@@ -1,0 +1,138 @@
+"""Runs in background threads of this process: starting, steering from anywhere, waiting, and stopping them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from migrator import configs
+from migrator.endpoints import render
+from migrator.errors import ConfigError, MigratorError, RunBusyError
+from migrator.ledger import Ledger
+from migrator.ledger import runs as rows
+from migrator.runs import drive, prove
+from migrator.runs.context import Attempt, StopRequestedError
+from migrator.runs.lock import held, run_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from migrator.model import Plan
+
+_WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
+
+
+class Manager:
+    """The runs of one home folder. Several processes may share the folder; each run is driven by one at a time."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.ledger = Ledger(home / "ledger.db")
+        self._threads: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._shutdown = threading.Event()
+
+    def folder(self, run: str) -> Path:
+        """Return the folder with the run's files."""
+        return self.home / "runs" / run
+
+    def create(self, plan: Plan, *, kind: str, owner: str) -> str:
+        """Record a new run and return its id: the UTC time it was made and four random digits."""
+        run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
+        text = json.dumps(configs.to_data(plan), ensure_ascii=False)
+        rows.create(self.ledger, run, kind=kind, owner=owner, source=render(plan.source), target=render(plan.target), plan=text)
+        return run
+
+    def plan(self, run: str) -> Plan:
+        """Return the plan a run was made from."""
+        return configs.from_data(json.loads(rows.get(self.ledger, run)["plan"]))
+
+    def start(self, run: str, *, prove_again: bool = False) -> None:
+        """Drive the run in a background thread. Raise ``RunBusyError`` when some process does so already."""
+        kind = rows.get(self.ledger, run)["kind"]
+        work = drive.prove_again if prove_again and kind == "copy" else _WORK[kind]
+        started = threading.Event()
+        failure: list[MigratorError] = []
+        thread = threading.Thread(target=self._drive, args=(run, work, started, failure), name=f"run-{run}", daemon=True)
+        with self._lock:
+            if (known := self._threads.get(run)) is not None and known.is_alive():
+                raise RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
+            self._threads[run] = thread
+        thread.start()
+        started.wait()
+        if failure:
+            raise failure[0]
+
+    def _drive(self, run: str, work: Callable[[Attempt], str], started: threading.Event, failure: list[MigratorError]) -> None:
+        try:
+            with run_lock(self.folder(run), run):
+                lease = rows.begin(self.ledger, run, "preparing")
+                started.set()
+                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
+                self._finish(attempt, work)
+        except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or is somebody else's by now
+            failure.append(error)
+        finally:
+            started.set()
+
+    def _finish(self, attempt: Attempt, work: Callable[[Attempt], str]) -> None:
+        """Drive the attempt to its end and record how it ended, whatever happens."""
+        error: dict[str, str] | None = None
+        try:
+            status = work(attempt)
+        except StopRequestedError as stop:
+            status = stop.status
+            attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[status])
+        except RunBusyError:
+            raise
+        except MigratorError as problem:
+            status, error = ("paused" if problem.code == "too_many_rejected" else "failed"), problem.to_json() | {"exit_code": str(problem.exit_code)}
+            attempt.log("error", f"{problem.message}. {problem.fix}")
+        except MemoryError:
+            status, error = "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": "use a smaller --batch, then resume", "exit_code": "3"}
+        except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
+            status, error = "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": "report it with the log; resume is safe", "exit_code": "3"}
+            _keep_traceback(attempt)
+        rows.end(attempt.ledger, attempt.lease, status, error)
+
+    def ask(self, run: str, desired: str) -> None:
+        """Ask for ``pause`` or ``cancel``. A run nobody drives becomes cancelled at once."""
+        row = rows.get(self.ledger, run)
+        if held(self.folder(run)):
+            rows.ask(self.ledger, run, desired)
+        elif desired == "cancel" and row["status"] in ("running", "paused", "failed"):
+            rows.mark(self.ledger, run, "cancelled")
+        else:
+            raise ConfigError(f"run {run} is not running", fix=f"see: python -m migrator status {run}", code="not_running")
+
+    def active(self, run: str) -> bool:
+        """Return whether some process drives the run now."""
+        return held(self.folder(run))
+
+    def wait(self, run: str, timeout: float | None = None) -> bool:
+        """Wait until this process's thread for the run has ended; return whether it has."""
+        thread = self._threads.get(run)
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
+    def interrupt(self) -> None:
+        """Stop every run of this process after its current chunks; each can be resumed."""
+        self._shutdown.set()
+        for thread in list(self._threads.values()):
+            thread.join()
+
+    def close(self) -> None:
+        """Interrupt what runs and close the ledger."""
+        self.interrupt()
+        self.ledger.close()
+
+
+def _keep_traceback(attempt: Attempt) -> None:
+    attempt.log("error", "internal error; the run's folder has traceback.txt")
+    (attempt.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")

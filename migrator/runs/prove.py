@@ -1,0 +1,119 @@
+"""Proves a run, or a pair of collections nobody here copied."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrator.connectors import connector
+from migrator.digest import hash_rows
+from migrator.ledger import progress
+from migrator.ledger import runs as rows
+from migrator.ledger.duplicates import SPLIT
+from migrator.model import Mapping, Selection
+from migrator.pipeline.prepare import Rules, prepare
+from migrator.pipeline.write import named
+from migrator.runs import result
+from migrator.transform import compile_transform
+from migrator.verify.proof import compare
+from migrator.verify.sides import Side, Walk, stored_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from migrator.model import Chunk, Endpoint, Plan
+    from migrator.protocols import Source
+    from migrator.runs.context import Attempt
+    from migrator.transform import Transform
+    from migrator.verify.sides import Content
+
+READ_RECORDS = 10_000
+
+
+def run(attempt: Attempt, rules: Rules, *, anew: bool) -> str:
+    """Compare the target with what was copied (or, ``anew``, with the source as it is now); return the run's status."""
+    plan = attempt.plan
+    recorded = None if anew else progress.digests(attempt.ledger, attempt.run)
+    copied = progress.counts(attempt.ledger, attempt.run).copied
+    rows.update(attempt.ledger, attempt.lease, to_verify=copied * (2 if anew else 1), verified=0)
+    with ExitStack() as stack:
+        target = _opened(stack, plan.target)
+
+        def source_side() -> Side:
+            source = _opened(stack, plan.source)
+            splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
+            return Side(source, splits, READ_RECORDS, _expected(attempt, rules), routed_fetch(source, rules.transform))
+
+        side = stored_side(target, records=READ_RECORDS, workers=plan.workers)
+        found = compare(source_side, side, recorded, lambda: _walk(attempt), attempt.folder)
+    attempt.raise_if_stopped()
+    return result.conclude(attempt, found)
+
+
+def pair(attempt: Attempt) -> str:
+    """Compare two collections as they are, the source's records routed by the plan's rules; return the status."""
+    plan = attempt.plan
+    with ExitStack() as stack:
+        source, target = _opened(stack, plan.source), _opened(stack, plan.target)
+        counted = source.describe().count + target.describe().count
+        attempt.phase("verifying", f"reading both collections, {counted:,} records")
+        rows.update(attempt.ledger, attempt.lease, to_verify=counted, verified=0, total=counted)
+        ours = _selected_side(source, compile_transform(plan), plan.workers)
+        theirs = _selected_side(target, compile_transform(_target_rules(plan)), plan.workers)
+        found = compare(lambda: ours, theirs, None, lambda: _walk(attempt), attempt.folder)
+    attempt.raise_if_stopped()
+    return result.conclude(attempt, found)
+
+
+def _opened(stack: ExitStack, endpoint: Endpoint) -> Source:
+    return stack.enter_context(closing(connector(endpoint.connector).open_source(endpoint)))
+
+
+def _walk(attempt: Attempt) -> Walk:
+    return Walk(attempt.stop, attempt.log, attempt.on_rows, attempt.poll, attempt.plan.workers)
+
+
+def _expected(attempt: Attempt, rules: Rules) -> Callable[[Chunk, int], Content]:
+    """Return what turns a source chunk into what the target should hold: the run's rules, less what the store refused."""
+    refused = progress.refused(attempt.ledger, attempt.run)
+
+    def content(chunk: Chunk, split_position: int) -> Content:
+        prepared = prepare(chunk, split_position, rules)
+        if refused:
+            prepared = prepared.without(~named(prepared.batch, refused))
+        return prepared.batch, prepared.hashes
+
+    return content
+
+
+def _target_rules(plan: Plan) -> Plan:
+    """Return the plan whose selection is the part of the target that the source's selection lands in."""
+    into = plan.mapping.target_namespace
+    namespaces = None if plan.mapping.namespace_from else (into,) if into is not None else plan.selection.namespaces
+    return plan.with_(selection=Selection(namespaces, plan.selection.filter), mapping=Mapping())
+
+
+def _selected_side(source: Source, transform: Transform, workers: int) -> Side:
+    def content(chunk: Chunk, split_position: int) -> Content:
+        del split_position
+        mask = transform.select(chunk.batch)
+        batch = transform.route(chunk.batch if mask is None else chunk.batch.filter(pa.array(mask)))
+        return batch, hash_rows(batch)
+
+    return Side(source, list(source.splits(Selection(), workers)), READ_RECORDS, content, routed_fetch(source, transform))
+
+
+def routed_fetch(source: Source, transform: Transform) -> Callable[[Sequence[str], str], pa.RecordBatch]:
+    """Return a look-up by the id and namespace that records have after routing."""
+    if not transform.routes:
+        return source.fetch
+    namespaces = sorted(source.describe().namespaces)
+
+    def fetch(ids: Sequence[str], namespace: str) -> pa.RecordBatch:
+        found = [transform.route(source.fetch(ids, name)) for name in namespaces]
+        return pa.concat_batches([batch.filter(pc.equal(batch.column("namespace"), namespace)) for batch in found])
+
+    return fetch

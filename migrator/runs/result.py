@@ -1,0 +1,112 @@
+"""What a proof comes to: the verdict, the counts behind it, and the result file that scripts and pages read."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from migrator.configs import to_data
+from migrator.ledger import progress
+from migrator.ledger import runs as rows
+from migrator.model import Counts
+from migrator.verify.report import render_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migrator.ledger import Ledger
+    from migrator.runs.context import Attempt
+    from migrator.verify.proof import Comparison
+
+LISTED_REJECTED = 1_000
+
+
+def conclude(attempt: Attempt, found: Comparison) -> str:
+    """Judge the comparison, write ``result.json`` and ``report.html`` into the run's folder, return the verdict."""
+    row = rows.get(attempt.ledger, attempt.run)
+    counts = _counts(attempt, found, row["kind"])
+    different = found.count("missing") + found.count("changed") + found.count("duplicate")
+    if not attempt.plan.merge:
+        different += found.count("extra")
+    shortfall = _shortfall(attempt)
+    verdict = "differs" if different else "incomplete" if counts.rejected or not counts.balanced or shortfall else "proven"
+    seconds = row["active_seconds"] + time.time() - row["started"]
+    result = {
+        "run": attempt.run,
+        "kind": row["kind"],
+        "verdict": verdict,
+        "counts": counts.to_json(),
+        "namespaces": {name: asdict(counted) for name, counted in found.namespaces().items()},
+        "differences": [difference.to_json() for difference in found.listed],
+        "differences_total": sum(found.found.values()),
+        "rejected": progress.rejected(attempt.ledger, attempt.run, LISTED_REJECTED),
+        "digests": found.fingerprints,
+        "compared_with": "source" if found.source_read else "recorded digests",
+        "findings": [asdict(finding) for finding in attempt.plan.findings] + shortfall,
+        "seconds": seconds,
+        "records_per_second": counts.scanned / seconds if seconds else 0.0,
+        "finished": time.time(),
+        "plan": to_data(attempt.plan),
+        "report": str(attempt.folder / "report.html"),
+    }
+    save(attempt.folder, result)
+    write_rejected(attempt.ledger, attempt.run, attempt.folder)
+    attempt.log("info" if verdict == "proven" else "error", sentence(result))
+    return verdict
+
+
+def _counts(attempt: Attempt, found: Comparison, kind: str) -> Counts:
+    if kind != "verify":
+        return progress.counts(attempt.ledger, attempt.run)
+    scanned = sum(digest.count for digest in found.source.values())
+    return Counts(scanned, scanned - found.count("missing") - found.count("changed"), 0, found.count("missing") + found.count("changed"), 0)
+
+
+def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
+    """Return a finding when reading the source gave another number of records than the source itself counts."""
+    facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
+    if "counted" not in facts or facts["counted"] == facts["scanned"]:
+        return []
+    message = f"the source counts {facts['counted']:,} records, but reading it gave {facts['scanned']:,}"
+    return [{"severity": "lossy", "code": "scan_incomplete", "message": message, "fix": "stop writes to the source and start a new run"}]
+
+
+def save(folder: Path, result: dict[str, Any]) -> None:
+    """Write the result and its report; each appears whole or not at all."""
+    for name, text in (("result.json", json.dumps(result, ensure_ascii=False, indent=1)), ("report.html", render_report(result))):
+        staged = folder / f"{name}.tmp"
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(folder / name)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """Return the saved result of a run, or None before its first proof."""
+    try:
+        return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """Return the verdict as one sentence."""
+    counts = result["counts"]
+    if result["verdict"] == "proven":
+        return f"proven: {counts['copied']:,} records are in the target with equal digests ({result['digests']['target'][:12]})"
+    if result["verdict"] == "differs":
+        return f"differs: {result['differences_total']:,} records are not the same on both sides"
+    return f"incomplete: {counts['rejected']:,} of {counts['scanned']:,} records were rejected; everything else is equal"
+
+
+def write_rejected(ledger: Ledger, run: str, folder: Path) -> Path | None:
+    """Write every rejected record with its raw content to ``rejected.jsonl``, mode 0600; None when there are none."""
+    if ledger.row("SELECT 1 FROM rejected WHERE run=? LIMIT 1", (run,)) is None:
+        return None
+    path = folder / "rejected.jsonl"
+    staged = folder / "rejected.jsonl.tmp"
+    with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - opened by descriptor for its mode
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in progress.rejected(ledger, run, -1, raw=True))
+    staged.replace(path)
+    return path

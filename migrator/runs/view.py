@@ -1,0 +1,128 @@
+"""How a run looks from outside: one dictionary with its status, progress, rates, namespaces and log."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from migrator.ledger import progress
+from migrator.ledger import runs as rows
+from migrator.ledger.duplicates import SPLIT
+
+if TYPE_CHECKING:
+    from sqlite3 import Row
+
+    from migrator.ledger import Ledger
+    from migrator.runs.manager import Manager
+
+_POINTS = 120
+_RECENT_SECONDS = 10.0
+_RECENT_BATCHES = 500
+
+
+def summary(manager: Manager, row: Row) -> dict[str, Any]:
+    """Return what a list of runs shows of one."""
+    return {
+        "run": row["run"],
+        "kind": row["kind"],
+        "status": _status(manager, row),
+        "phase": row["phase"],
+        "source": row["source"],
+        "target": row["target"],
+        "owner": row["owner"],
+        "started": _iso(row["created"]),
+        "finished": _iso(row["finished"]),
+        "counts": progress.counts(manager.ledger, row["run"]).to_json(),
+        "total": row["total"],
+    }
+
+
+def _status(manager: Manager, row: Row) -> str:
+    status = str(row["status"])
+    return "interrupted" if status == "running" and not manager.active(row["run"]) else status
+
+
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+
+
+def detail(manager: Manager, run: str) -> dict[str, Any]:
+    """Return everything a page shows of one run."""
+    ledger, row = manager.ledger, rows.get(manager.ledger, run)
+    seen = summary(manager, row)
+    running = seen["status"] == "running"
+    seconds = row["active_seconds"] + (time.time() - row["started"] if running else 0.0)
+    done = seen["counts"]["scanned"]
+    rate = _recent_rate(ledger, row) if running else (done / seconds if seconds else 0.0)
+    share = _progress(row, done, seen["status"])
+    return seen | {
+        "seconds": seconds,
+        "attempt": row["attempt"],
+        "progress": share,
+        "eta_seconds": _eta(row, done, rate) if running else None,
+        "records_per_second": rate,
+        "namespaces": _namespaces(ledger, run),
+        "throughput": _throughput(ledger, row),
+        "rejected_sample": progress.rejected(ledger, run, 100),
+        "log": [{"time": _iso(line["at"]), "level": line["level"], "message": line["message"]} for line in rows.log_tail(ledger, run, 200)],
+        "error": json.loads(row["error"]) if row["error"] else None,
+        "report": _existing(manager, run, "report.html"),
+        "plan": json.loads(row["plan"]),
+    } | _batches(ledger, run)
+
+
+def _progress(row: Row, done: int, status: str) -> float:
+    """Return the share of the work done: copying counts three quarters, proving the rest."""
+    if status in ("proven", "differs", "incomplete"):
+        return 1.0
+    proof = row["verified"] / row["to_verify"] if row["to_verify"] else 0.0
+    if row["kind"] == "verify":
+        return min(1.0, proof)
+    copied = min(1.0, done / row["total"]) if row["total"] else 0.0
+    return float(min(1.0, 0.75 * copied + 0.25 * min(1.0, proof)))
+
+
+def _eta(row: Row, done: int, rate: float) -> float | None:
+    return (row["total"] - done) / rate if rate and row["phase"] == "copying" and row["total"] >= done else None
+
+
+def _recent_rate(ledger: Ledger, row: Row) -> float:
+    since = max(row["started"], time.time() - _RECENT_SECONDS)
+    found = ledger.row("SELECT COALESCE(SUM(scanned),0) AS records FROM checkpoints WHERE run=? AND at>=?", (row["run"], since))
+    elapsed = time.time() - since
+    return float(found["records"] / elapsed) if found and elapsed > 0 else 0.0
+
+
+def _throughput(ledger: Ledger, row: Row) -> list[list[float]]:
+    """Return records/s over the life of the run, in at most 120 equal steps."""
+    bounds = ledger.row("SELECT MIN(at - seconds) AS first, MAX(at) AS last FROM checkpoints WHERE run=? AND split!=?", (row["run"], SPLIT))
+    if bounds is None or bounds["first"] is None:
+        return []
+    step = max(1.0, (bounds["last"] - bounds["first"]) / _POINTS)
+    found = ledger.rows(
+        "SELECT CAST((at - ?) / ? AS INTEGER) AS slot, SUM(scanned) AS records FROM checkpoints WHERE run=? AND split!=? GROUP BY slot",
+        (bounds["first"], step, row["run"], SPLIT),
+    )
+    records = {line["slot"]: line["records"] for line in found}
+    return [[slot * step, records.get(slot, 0) / step] for slot in range(max(records) + 1)][:_POINTS]
+
+
+def _batches(ledger: Ledger, run: str) -> dict[str, Any]:
+    found = ledger.rows(
+        "SELECT copied, seconds FROM checkpoints WHERE run=? AND split!=? ORDER BY at DESC LIMIT ?", (run, SPLIT, _RECENT_BATCHES)
+    )
+    times = sorted(line["seconds"] for line in found)
+    p95 = times[min(len(times) - 1, int(len(times) * 0.95))] * 1000 if times else None
+    return {"batches": [line["copied"] for line in reversed(found)], "latencies_ms": [line["seconds"] * 1000 for line in reversed(found)], "latency_p95_ms": p95}
+
+
+def _namespaces(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    found = ledger.rows("SELECT namespace, total, count, rejected FROM namespaces WHERE run=? ORDER BY namespace", (run,))
+    return [{"name": line["namespace"], "done": line["count"], "total": max(line["total"], line["count"]), "rejected": line["rejected"]} for line in found]
+
+
+def _existing(manager: Manager, run: str, name: str) -> str | None:
+    path = manager.folder(run) / name
+    return str(path) if path.exists() else None

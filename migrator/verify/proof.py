@@ -1,0 +1,85 @@
+"""The proof of a migration: both sides read, compared, and every difference named."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrator.digest import NamespaceDigest, fingerprint
+from migrator.model import Difference, NamespaceCounts
+from migrator.verify.diff import differences
+from migrator.verify.fields import with_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from migrator.verify.sides import Side, Walk
+
+LISTED = 1_000
+"""Differences kept in the result; the file beside it has all of them."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a proof found."""
+
+    source: Mapping[str, NamespaceDigest]
+    target: Mapping[str, NamespaceDigest]
+    found: Counter[tuple[str, str]]
+    """(namespace, class) -> how many."""
+    listed: tuple[Difference, ...]
+    """The first ``LISTED`` differences, with their fields."""
+    source_read: bool
+    """Whether the source was read anew; otherwise the digests recorded while copying stood for it."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        return {"source": fingerprint(self.source), "target": fingerprint(self.target)}
+
+    def count(self, kind: str) -> int:
+        """Return how many differences of one class there are."""
+        return sum(number for (_, name), number in self.found.items() if name == kind)
+
+    def namespaces(self) -> dict[str, NamespaceCounts]:
+        """Return the counts of each namespace on both sides, and of its differences."""
+        names = sorted({*self.source, *self.target, *(name for name, _ in self.found)})
+        empty = NamespaceDigest()
+        return {
+            name: NamespaceCounts(
+                self.source.get(name, empty).count,
+                self.target.get(name, empty).count,
+                self.found[name, "missing"],
+                self.found[name, "extra"],
+                self.found[name, "changed"] + self.found[name, "duplicate"],
+            )
+            for name in names
+        }
+
+
+def compare(
+    source: Callable[[], Side], target: Side, recorded: Mapping[str, NamespaceDigest] | None, walk: Callable[[], Walk], folder: Path
+) -> Comparison:
+    """Compare two sides. ``source`` is opened only if needed: when ``recorded`` digests equal the target's, they are proof.
+
+    ``folder`` receives ``differences.jsonl`` when there are any.
+    """
+    reading = walk()
+    theirs = reading.digest(target)
+    unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
+    if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
+        return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)
+    side = source()
+    ours = walk().digest(side)
+    found: Counter[tuple[str, str]] = Counter()
+    listed: list[Difference] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "differences.jsonl").open("w", encoding="utf-8") as file:
+        for difference in (*unreadable, *differences(side, target, ours, theirs, walk, folder / "spill")):
+            found[difference.namespace, difference.kind] += 1
+            if len(listed) < LISTED:
+                listed.append(difference)
+            file.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
+    return Comparison(ours.namespaces, theirs.namespaces, found, tuple(with_fields(listed, side.fetch, target.fetch)), source_read=True)

@@ -1,0 +1,150 @@
+"""The report of a proof as one self-contained HTML file: a manager reads the top, an engineer the rest."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from migrator import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1b1f2a;--dim:#667085;--line:#e3e6ee;--card:#f5f6fa;--paper:#fff;--good:#0f9d6b;--bad:#d6404f;--warn:#d97706;--bar:#4f46e5;--bar2:#0ea5a4}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8ef;--dim:#98a2b3;--line:#2a3040;--card:#171b26;--paper:#0e1117;--good:#34d399;--bad:#f87171;--warn:#fbbf24;--bar:#818cf8;--bar2:#2dd4bf}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:2rem 1rem 4rem;font:15px/1.5 Inter,system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+h1{font-size:1.75rem;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}p{margin:.25rem 0}.dim{color:var(--dim)}
+.verdict{border:1px solid var(--line);border-left:.4rem solid var(--tone);border-radius:.6rem;background:var(--card);padding:1rem 1.25rem;margin:1rem 0}
+.verdict strong{font-size:1.25rem;color:var(--tone)}.proven{--tone:var(--good)}.differs{--tone:var(--bad)}.incomplete{--tone:var(--warn)}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem}.card{border:1px solid var(--line);border-radius:.6rem;padding:.75rem 1rem}
+.card b{display:block;font-size:1.4rem}table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+th{background:var(--card)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.wide{overflow-x:auto}code,pre{font:13px ui-monospace,monospace}
+pre{background:var(--card);padding:1rem;border-radius:.6rem;overflow:auto}.row{display:grid;grid-template-columns:10rem 1fr 6rem;gap:.5rem;align-items:center;margin:.15rem 0}
+.row span:first-child{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.track div{height:.55rem;border-radius:.3rem;margin:.1rem 0;min-width:1px}
+@media print{body{max-width:none}}
+"""
+
+_SENTENCES = {
+    "proven": "Every record of the source is in the target, with equal content.",
+    "differs": "The two collections are not equal.",
+    "incomplete": "Not every record of the source could be copied. What was copied is equal.",
+}
+_GUARANTEE = (
+    "What this proves: every source record seen while copying is in the target with an equal digest, or is named among the rejected records, "
+    "or was an exact duplicate. Vectors are compared bit by bit as float32; metadata by value, so 1 and 1.0 are equal. "
+    "No snapshot is claimed: a source that changes meanwhile is compared as it was read."
+)
+
+
+def render_report(result: Mapping[str, Any]) -> str:
+    """Return the HTML of a result as ``migrator.runs.result`` makes it. Everything from outside is escaped."""
+    verdict = result["verdict"]
+    parts = [
+        f"<h1>Migration report</h1><p class=dim>{escape(result['plan']['source'])} → {escape(result['plan']['target'])}</p>",
+        f"<div class='verdict {verdict}'><strong>{verdict.capitalize()}</strong><p>{_SENTENCES[verdict]}</p></div>",
+        _cards(result),
+        "<h2>Counts</h2>",
+        _identity(result["counts"]),
+        "<h2>Namespaces</h2>",
+        _bars(result["namespaces"]),
+        _namespaces(result["namespaces"]),
+        _differences(result),
+        _rejected(result["rejected"], result["counts"]["rejected"]),
+        _findings(result["findings"]),
+        _technical(result),
+    ]
+    title = f"Migration report {escape(result['run'])}"
+    return f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+
+
+def _cards(result: Mapping[str, Any]) -> str:
+    counts = result["counts"]
+    cards = [
+        ("Records in the source", f"{counts['scanned']:,}"),
+        ("Copied and equal", f"{counts['copied']:,}"),
+        ("Differences", f"{result['differences_total']:,}"),
+        ("Rejected", f"{counts['rejected']:,}"),
+        ("Time", _duration(result["seconds"])),
+        ("Rate", f"{result['records_per_second']:,.0f}/s"),
+    ]
+    return "<div class=cards>" + "".join(f"<div class=card>{name}<b>{value}</b></div>" for name, value in cards) + "</div>"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{seconds:.1f} s"
+
+
+def _identity(counts: Mapping[str, int]) -> str:
+    terms = " + ".join(f"{counts[name]:,} {name}" for name in ("copied", "rejected", "vanished", "duplicate"))
+    return f"<p>{counts['scanned']:,} scanned = {terms}</p>"
+
+
+def _bars(namespaces: Mapping[str, Mapping[str, int]]) -> str:
+    most = max((max(counts["source"], counts["target"]) for counts in namespaces.values()), default=0) or 1
+    rows = []
+    for name, counts in list(namespaces.items())[:30]:
+        tracks = "".join(
+            f"<div style='width:{100 * counts[side] / most:.2f}%;background:var(--{tone})' title='{side} {counts[side]:,}'></div>"
+            for side, tone in (("source", "bar"), ("target", "bar2"))
+        )
+        rows.append(f"<div class=row><span>{escape(name or 'default')}</span><div class=track>{tracks}</div><span>{counts['target'] - counts['source']:+,}</span></div>")
+    return f"<p class=dim>Upper bar: source. Lower bar: target. Right: their difference.</p>{''.join(rows)}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> str:
+    """Return a table whose last ``numbers`` columns are figures."""
+    first = len(header) - numbers
+    head = "".join(f"<th{' class=n' if place >= first else ''}>{escape(name)}</th>" for place, name in enumerate(header))
+    body = "".join(
+        "<tr>" + "".join(f"<td{' class=n' if place >= first else ''}>{escape(f'{cell:,}' if isinstance(cell, int) else str(cell))}</td>" for place, cell in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _namespaces(namespaces: Mapping[str, Mapping[str, int]]) -> str:
+    columns = ("source", "target", "missing", "extra", "changed")
+    return _table(("namespace", *columns), ((name or "default", *(counts[column] for column in columns)) for name, counts in namespaces.items()), len(columns))
+
+
+def _differences(result: Mapping[str, Any]) -> str:
+    if not result["differences"]:
+        return ""
+    shown = result["differences"][:200]
+    rows = ((row["namespace"] or "default", row["id"], row["class"], ", ".join(row["fields"])) for row in shown)
+    more = f"<p class=dim>{len(shown):,} of {result['differences_total']:,} shown; differences.jsonl beside this report has all.</p>"
+    return "<h2>Differences</h2>" + more + _table(("namespace", "id", "class", "fields"), rows)
+
+
+def _rejected(rejected: Sequence[Mapping[str, Any]], total: int) -> str:
+    if not rejected:
+        return ""
+    shown = rejected[:200]
+    rows = ((row["namespace"] or "default", row["id"], row["code"], row["field"], row["message"]) for row in shown)
+    return f"<h2>Rejected records</h2><p class=dim>{len(shown):,} of {total:,} shown.</p>" + _table(("namespace", "id", "code", "field", "reason"), rows)
+
+
+def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
+    if not findings:
+        return ""
+    return "<h2>Findings</h2>" + _table(("severity", "finding"), ((finding["severity"], finding["message"]) for finding in findings))
+
+
+def _technical(result: Mapping[str, Any]) -> str:
+    facts = [
+        ("run", result["run"]),
+        ("finished", datetime.fromtimestamp(result["finished"], UTC).isoformat(timespec="seconds")),
+        ("source digest", result["digests"]["source"]),
+        ("target digest", result["digests"]["target"]),
+        ("compared with", result["compared_with"]),
+        ("Vector Migrator", __version__),
+        ("Python", platform.python_version()),
+    ]
+    plan = escape(json.dumps(result["plan"], indent=1, ensure_ascii=False))
+    return f"<h2>Details</h2>{_table(('fact', 'value'), facts)}<p class=dim>{_GUARANTEE}</p><details><summary>Plan</summary><pre>{plan}</pre></details>"
