@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_INSERT = 1_000
-PARQUET = {
-    "use_dictionary": False,
-    "compression": "none",
-    "write_statistics": False,
-    "write_page_checksum": True,
-    "store_schema": False,
-}
+PARQUET: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
 """What migrator.connectors.parquet writes with."""
+VALUES = pa.list_(pa.field("item", pa.float32(), nullable=False))
 
 
 def write_parquet(rows: npt.NDArray[np.float32], folder: Path) -> dict[str, float]:
@@ -38,7 +33,7 @@ def write_parquet(rows: npt.NDArray[np.float32], folder: Path) -> dict[str, floa
     for start in range(0, len(rows), ROWS_PER_FILE):
         part = rows[start : start + ROWS_PER_FILE]
         ids = pa.array([str(number) for number in range(start, start + len(part))])
-        columns = [ids, records.matrix_to_array(part).cast(pa.list_(pa.field("element", pa.float32(), nullable=False))), pa.nulls(len(part), pa.string())]
+        columns = [ids, records.matrix_to_array(part).cast(VALUES), pa.nulls(len(part), pa.string())]
         pq.write_table(pa.table(columns, names=["id", "values", "metadata"]), folder / f"{start}.parquet", **PARQUET)
     return {"seconds": time.perf_counter() - started}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,7 @@ from rich.table import Table
 from demo import build
 from demo.ask import Answer, ask
 from migrator.errors import MigratorError
-from migrator.planning import PlanOptions
-from migrator.service import Service
+from migrator.service import PlanOptions, Service, default_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 when the copy is proven and both sides answer alike."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("verb", nargs="?", choices=["run", "build"], default="run", help="build only prepares the Faiss index")
-    parser.add_argument("--folder", type=Path, default=build.default_folder(), help="where the demo lives (%(default)s)")
+    parser.add_argument("--folder", type=Path, default=default_home() / "demo", help="where the demo lives (%(default)s)")
     chosen = parser.parse_args(arguments)
     folder = chosen.folder.absolute()
     try:
@@ -41,37 +41,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def show_endpoints(folder: Path) -> int:
     """Print what to copy and where to."""
     source, target = build.endpoints(folder)
-    console.print(f"The demo is ready: 7,764 passages of presidents' addresses.\n  source  {escape(source)}\n  target  {escape(target)}", soft_wrap=True)
+    say(f"The demo is ready: passages of presidents' addresses as a Faiss index.\n  source  {source}\n  target  {target}")
     return 0
 
 
 def run(folder: Path) -> int:
     """Copy, prove, ask; print all three."""
-    source, target = build.endpoints(folder)
-    service = Service()
-    plan = service.plan(source, target, PlanOptions(namespace_from=build.NAMESPACE_FIELD))
-    for finding in plan.findings:
-        console.print(f"{finding.severity}: {escape(finding.message)}", soft_wrap=True)
-    identity = service.start(plan)
-    console.print(f"run {identity}: {escape(source)} -> {escape(target)}", soft_wrap=True)
-    proven = show_outcome(service.wait(identity), service.result(identity))
-    answers = ask(folder, target) if proven else []
+    source, target = build.endpoints(folder, "sotu_by_party")
+    with closing(Service()) as service:
+        plan = service.plan(source, target, PlanOptions(namespace_from=build.NAMESPACE_FIELD))
+        for finding in plan.findings:
+            say(f"{finding.severity}: {finding.message}")
+        identity = service.start(plan)
+        say(f"run {identity}\n  from  {source}\n  to    {target}")
+        if error := service.wait(identity)["error"]:
+            raise MigratorError(error["message"], fix=error["fix"], code=error["code"])
+        proven = show_outcome(service.result(identity))
+        report = service.report(identity)
+    answers = ask(folder, target)
     show_answers(answers)
-    console.print(f"report: {service.report(identity)}", soft_wrap=True)
+    say(f"report: {report}")
     return 0 if proven and all(answer.agrees for answer in answers) else 1
 
 
-def show_outcome(status: dict[str, Any], result: dict[str, Any]) -> bool:
+def say(text: str) -> None:
+    """Print plain text as it is: no markup, no wrapping of paths."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def show_outcome(result: dict[str, Any]) -> bool:
     """Print counts, namespaces and digests; return whether the copy is proven."""
-    if error := status.get("error"):
-        raise MigratorError(error["message"], fix=error["fix"], code=error["code"])
     table = Table("namespace", "source", "target", "missing", "extra", "changed", box=None)
     for name, counts in sorted(result["namespaces"].items()):
         table.add_row(escape(name) or "(default)", *(f"{counts[key]:,}" for key in ("source", "target", "missing", "extra", "changed")))
     console.print(table)
-    console.print(", ".join(f"{name} {number:,}" for name, number in result["counts"].items()))
+    say("counts: " + ", ".join(f"{name} {number:,}" for name, number in result["counts"].items()))
     for side, digest in result["digests"].items():
-        console.print(f"digest of the {side}: {digest}", soft_wrap=True)
+        say(f"digest of the {side}: {digest}")
     console.print(f"{result['verdict']} in {result['seconds']:.1f} s", style="bold")
     return bool(result["verdict"] == "proven")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -40,12 +39,6 @@ class Question:
     """Shape (384,), unit length."""
 
 
-def default_folder() -> Path:
-    """Return where ``make demo`` and ``make run`` keep the demo: ``demo`` in ``MIGRATOR_HOME``."""
-    home = os.environ.get("MIGRATOR_HOME")
-    return (Path(home) if home else Path.home() / ".vector-migrator").absolute() / "demo"
-
-
 def build(work_dir: Path) -> Path:
     """Make sure ``work_dir/source`` holds the index and its sidecars, and return that folder.
 
@@ -65,13 +58,13 @@ def build(work_dir: Path) -> Path:
     return source
 
 
-def endpoints(work_dir: Path) -> tuple[str, str]:
-    """Return the demo's source and target as endpoint texts."""
+def endpoints(work_dir: Path, collection: str = "sotu") -> tuple[str, str]:
+    """Return the demo's source and, as its target, ``collection`` in a Milvus Lite file."""
     source = work_dir / "source"
     sidecars = {"ids": str(source / IDS), "metadata": str(source / METADATA), "metric": "cosine"}
     return (
         render(Endpoint("faiss", str(source / INDEX), sidecars)),
-        render(Endpoint("milvus", "sotu", {"uri": str(work_dir / "demo.db")})),
+        render(Endpoint("milvus", collection, {"uri": str(work_dir / "demo.db")})),
     )
 
 
