@@ -121,9 +121,13 @@ class Manager:
             thread.join(timeout)
         return thread is None or not thread.is_alive()
 
+    def ask_shutdown(self) -> None:
+        """Ask every run of this process to stop after its current chunks, without waiting; safe in a signal handler."""
+        self._shutdown.set()
+
     def interrupt(self) -> None:
         """Stop every run of this process after its current chunks; each can be resumed."""
-        self._shutdown.set()
+        self.ask_shutdown()
         for thread in list(self._threads.values()):
             thread.join()
 

@@ -1,0 +1,106 @@
+"""How answers look: one JSON object on stdout, or plain text for people; errors on stderr, one line each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_SHOWN = 20
+
+
+def show(answer: Mapping[str, Any], as_text: Callable[[Any], str], *, as_json: bool) -> None:
+    """Print an answer."""
+    text = json.dumps(answer, ensure_ascii=False, default=str) if as_json else as_text(answer)
+    sys.stdout.write(_printable(text, keep="" if as_json else "\n") + "\n")
+    sys.stdout.flush()
+
+
+def _printable(text: str, keep: str) -> str:
+    """Escape control characters: ids and metadata are data, and must not steer a terminal."""
+    return "".join(c if c.isprintable() or c in keep or c == " " else c.encode("unicode_escape").decode() for c in text)
+
+
+def show_error(error: Mapping[str, str], *, as_json: bool) -> None:
+    """Print an error: as JSON on stdout, or message and cure on stderr, one line each."""
+    if as_json:
+        show({"error": dict(error)}, str, as_json=True)
+        return
+    sys.stderr.write(f"error: {_printable(error['message'], '')}\n")
+    if error["fix"]:
+        sys.stderr.write(f"  fix: {_printable(error['fix'], '')}\n")
+
+
+def findings(found: Sequence[Mapping[str, str]]) -> None:
+    """Print what the user should know before a run, on stderr."""
+    for finding in found:
+        fix = f" ({finding['fix']})" if finding["fix"] else ""
+        sys.stderr.write(_printable(f"{finding['severity']}: {finding['message']}{fix}", "") + "\n")
+
+
+def step(found: Mapping[str, Any]) -> None:
+    """Print one step of a connection test."""
+    sign = {"ok": "✓", "failed": "✗", "skipped": "-"}[found["status"]]
+    sys.stdout.write(_printable(f"{sign} {found['name']:12} {found['detail']}  ({found['seconds'] * 1000:.0f} ms)", "") + "\n")
+    if found["fix"] and found["status"] == "failed":
+        sys.stdout.write(_printable(f"  fix: {found['fix']}", "") + "\n")
+
+
+def inspection(answer: Mapping[str, Any]) -> str:
+    """Return an inspection as text."""
+    lines = [
+        f"{answer['connector']} {answer['name']} ({answer['kind']})",
+        f"  records    {answer['count']:,}",
+        f"  dimension  {answer['dimension']}",
+        f"  metric     {answer['metric'] or 'not recorded'}",
+        f"  ids        {answer['id_type']}",
+        f"  lossless   {'yes' if answer['lossless'] else 'no'}",
+        f"  abilities  {', '.join(name for name, can in answer['abilities'].items() if can)}",
+        "  namespaces",
+        *(f"    {name or '(default)':30} {count:>12,}" for name, count in list(answer["namespaces"].items())[:100]),
+    ]
+    if answer["fields"]:
+        lines.append("  fields     " + ", ".join(f"{name} ({kind})" for name, kind in answer["fields"].items()))
+    return "\n".join(lines + [f"  {finding['severity']}: {finding['message']}" for finding in answer["findings"]])
+
+
+def result(answer: Mapping[str, Any]) -> str:
+    """Return a run's result as text."""
+    counts = answer["counts"]
+    lines = [
+        f"{answer['status']}: run {answer['run']}",
+        f"  {counts['scanned']:,} scanned = {counts['copied']:,} copied + {counts['rejected']:,} rejected + {counts['vanished']:,} vanished + {counts['duplicate']:,} duplicate",
+    ]
+    lines += [f"  {name or '(default)':30} source {row['source']:>10,}   target {row['target']:>10,}" for name, row in list(answer["namespaces"].items())[:_SHOWN]]
+    if "digests" in answer:
+        lines.append(f"  digests    source {answer['digests']['source']}   target {answer['digests']['target']}")
+    lines += [f"  {row['class']}: {row['id']!r} in {row['namespace'] or '(default)'} {', '.join(row['fields'])}" for row in answer["differences"][:_SHOWN]]
+    lines += [f"  rejected: {row['id']!r} in {row['namespace'] or '(default)'}: {row['message']} [{row['code']}]" for row in answer["rejected"][:_SHOWN]]
+    lines.append(f"  {answer['seconds']:.1f} s, {answer['records_per_second']:,.0f} records/s")
+    if answer["report"]:
+        lines.append(f"  report     {answer['report']}")
+    if answer["status"] in ("interrupted", "paused", "failed"):
+        lines.append(f"  go on with: python -m migrator resume {answer['run']}")
+    return "\n".join(lines)
+
+
+def runs(answer: Mapping[str, Any]) -> str:
+    """Return the list of runs as text."""
+    lines = [f"{row['run']}  {row['status']:11}  {row['counts']['copied']:>12,} of {row['total']:,}  {row['source']} -> {row['target']}" for row in answer["runs"]]
+    return "\n".join(lines) if lines else "no runs yet; start one with: python -m migrator copy SOURCE TARGET"
+
+
+def status(answer: Mapping[str, Any]) -> str:
+    """Return one run's status as text."""
+    lines = [
+        f"{answer['run']}  {answer['status']}  {answer['phase']}  {answer['progress']:.0%}  attempt {answer['attempt']}",
+        f"  {answer['source']} -> {answer['target']}",
+        f"  {answer['counts']['scanned']:,} of {answer['total']:,} scanned, {answer['counts']['copied']:,} copied, {answer['counts']['rejected']:,} rejected, {answer['records_per_second']:,.0f} records/s",
+    ]
+    lines += [f"  {line['time']} {line['level']:7} {line['message']}" for line in answer["log"][-_SHOWN:]]
+    if answer["error"]:
+        lines.append(f"  error: {answer['error']['message']}; fix: {answer['error']['fix']}")
+    return "\n".join(lines)

@@ -1,0 +1,135 @@
+"""The grammar of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from migrator import __version__
+from migrator.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+An endpoint is connector:resource?option=value, for example
+  faiss:./photos.index?ids=ids.npy&metadata=meta.jsonl      faiss:./langchain_folder
+  milvus:products?uri=./demo.db                             milvus:products?uri=http://host:19530&token=env:MILVUS_TOKEN
+  parquet:./out                                             parquet:s3://bucket/prefix?endpoint=http://127.0.0.1:9000
+Secrets are given by reference (env:NAME). The ledger of all runs lies in MIGRATOR_HOME (~/.vector-migrator).
+
+exit codes: 0 done and proven; 1 finished but not equal, or records rejected; 2 bad usage or configuration;
+            3 stopped by a store's error, resumable; 75 another process runs it; 130 interrupted, resumable
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments the way every other error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        output.show_error({"code": "bad_usage", "message": message, "fix": f"see: {self.prog} --help"}, as_json="--json" in sys.argv)
+        raise SystemExit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``python -m migrator``."""
+    parser = _Parser(
+        prog="python -m migrator",
+        description="Move vector data between stores and prove the move.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, *parts: Callable[[argparse.ArgumentParser], None]) -> None:
+        made = commands.add_parser(name, help=summary, description=summary)
+        made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        for part in parts:
+            part(made)
+
+    command("inspect", "show dimension, metric, namespaces with counts, abilities", _endpoint)
+    command("doctor", "test the connection step by step", _endpoint)
+    command("copy", "plan, run and verify in one", _pair, _planning, _dry_run)
+    command("plan", "look at both sides and write the plan", _pair, _planning, _output("the plan file; stdout by default"))
+    command("run", "run a plan file", _plan_file, _dry_run)
+    command("runs", "list all runs, newest first")
+    command("status", "show one run", _run)
+    command("resume", "go on with a paused, interrupted or failed run", _run)
+    command("pause", "pause a run, in whatever process it is", _run)
+    command("cancel", "end a run; what was written stays", _run)
+    command("verify", "prove a run again, or two collections equal", _verify, _selection)
+    command("report", "write the HTML report of a run", _run, _output("the HTML file; without it, print where the report lies"))
+    command("serve", "start the dashboard", _serve)
+    return parser
+
+
+def _endpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("endpoint", metavar="ENDPOINT")
+
+
+def _pair(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("target", metavar="TARGET")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+
+
+def _plan_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", metavar="plan.yaml")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("endpoints", metavar="RUN | SOURCE TARGET", nargs="+")
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_positive, default=8501)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+
+
+def _output(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
+    return lambda parser: parser.add_argument("-o", "--output", metavar="FILE", help=meaning) and None
+
+
+def _dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="read and judge every record, write nothing")
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--namespace", action="append", metavar="NS", help="only this namespace of the source; may be repeated")
+    parser.add_argument("--target-namespace", metavar="NS", help="put every record into this namespace")
+    parser.add_argument("--namespace-from", metavar="FIELD", help="route each record to the namespace its metadata field names")
+    parser.add_argument("--filter", type=_json_object, metavar="JSON", help='only records matching, e.g. \'{"year": {"$gte": 1900}}\'')
+    parser.add_argument("--workers", type=_positive, default=2, metavar="N")
+
+
+def _planning(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--batch", type=_positive, metavar="N", help="records a batch (default: the target's)")
+    parser.add_argument("--new-only", action="store_true", help="skip ids the target holds already")
+    parser.add_argument("--on-conflict", choices=("upsert", "skip", "fail"), help="what to do with ids the target holds already")
+    parser.add_argument("--on-duplicate", choices=("fail", "first", "last"), default="fail", help="which record counts when the source has an id twice")
+    parser.add_argument("--accept-lossy", action="store_true", help="go on although the plan says what will be lost")
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--route", choices=("direct", "staged"), default="direct")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _json_object(text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("a filter is a JSON object")
+    return found
