@@ -1,0 +1,21 @@
+"""Connect: where the vectors come from and where they go."""
+
+import streamlit as st
+
+from ui import demo_data, endpoint_card, kit, state
+
+kit.heading(
+    "Connect", "Pick where vectors come from and where they go. Keys stay in this server's memory; nothing is written to disk unless you save a profile."
+)
+demo_data.button()
+left, right = st.columns(2, gap="medium")
+with left:
+    endpoint_card.draw(state.SOURCE)
+with right:
+    endpoint_card.draw(state.TARGET)
+ready = all(state.endpoint(side) for side in state.SIDES)
+with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    if not ready:
+        st.caption("Describe both sides to go on.", width="content")
+    if st.button("Continue to plan", type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=not ready, key="continue"):
+        st.switch_page("../pages/plan.py")

@@ -1,0 +1,44 @@
+"""Plan: what will be copied, how, and what stands in the way. Nothing is written until Start."""
+
+import streamlit as st
+
+from migrator.errors import MigratorError
+from ui import kit, plan_options, plan_view, state
+
+kit.heading("Plan", "What will be copied, how fields map, and what it will take. Nothing is written until you start the run.")
+
+
+def page(source: str, target: str) -> None:
+    """Draw the plan from ``source`` to ``target``."""
+    collection = plan_view.inspected(source).collection
+    figures = st.container()
+    st.subheader("Namespaces", anchor=False)
+    ticked = plan_view.namespaces(collection, plan_options.current(None))
+    problems = st.container()
+    left, right = st.columns([3, 2], gap="medium")
+    plan = None
+    try:
+        plan = plan_view.planned(source, target, plan_options.current(ticked))
+    except MigratorError as error:
+        with problems:
+            kit.failure(error.message, error.fix)
+    with right:
+        st.subheader("Options", anchor=False)
+        plan_options.draw(collection, consent=plan_view.lossy(plan))
+    with left:
+        plan_view.details(plan, source)
+    if plan is not None:
+        with figures:
+            plan_view.figures(plan)
+        with problems:
+            plan_view.findings(plan)
+        plan_view.as_command(plan)
+    plan_view.start(plan, nothing=ticked == ())
+
+
+ends = [state.endpoint(side) for side in state.SIDES]
+if all(ends):
+    with kit.guarded():
+        page(*ends)
+else:
+    kit.nothing_yet("There is nothing to plan yet: describe a source and a target first.", "connect", "Go to Connect", ":material/conversion_path:")

@@ -1,0 +1,153 @@
+"""Plotly figures as pure functions of plain data; colours come from the theme, the alternative text from the same data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from ui import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DELTA = "target \N{MINUS SIGN} source"
+MOST_NAMESPACES = 30
+"""Bars a chart shows; the tables beside it show them all."""
+MOST_BARS = 24
+"""Bars of a histogram."""
+
+
+class Chart(NamedTuple):
+    """A figure and what it shows in words, for those who cannot see it."""
+
+    figure: go.Figure
+    alt: str
+
+
+def throughput(points: Sequence[Sequence[float]]) -> Chart:
+    """Return records a second over the seconds since the start, from ``[[seconds, records_per_second], …]``."""
+    seconds, rates = [point[0] for point in points], [point[1] for point in points]
+    area = go.Scatter(x=seconds, y=rates, mode="lines", fill="tozeroy", line={"width": 2}, hovertemplate="%{y:,.0f} records/s at %{x:.0f} s<extra></extra>")
+    figure = _framed(area, x="seconds", y="records / s")
+    figure.update_yaxes(rangemode="tozero")
+    return Chart(figure, f"Records a second over time: {_range(rates)}, now {words.count(rates[-1])}." if rates else "No throughput measured yet.")
+
+
+def batch_sizes(sizes: Sequence[int]) -> Chart:
+    """Return how many batches had how many records, from the records of each batch."""
+    low, width, batches = _histogram(sizes)
+    middles = [low + width * (place + 0.5) for place in range(len(batches))]
+    spans = [f"{round(low + width * place):,}" + (f" to {round(low + width * (place + 1)) - 1:,}" if width > 1 else "") for place in range(len(batches))]
+    bars = go.Bar(x=middles, y=batches, width=width * 0.9, customdata=spans, hovertemplate="%{customdata} records: %{y:,} batches<extra></extra>")
+    figure = _framed(bars, x="records per batch", y="batches")
+    if len(batches) == 1:  # one size only: a single bar would fill the whole chart
+        figure.update_xaxes(range=[low - 6, low + 7], tickvals=[middles[0]], ticktext=[f"{round(low):,}"])
+    return Chart(figure, f"Sizes of {len(sizes):,} batches: {_range(sizes)} records each." if sizes else "No batch written yet.")
+
+
+def _histogram(sizes: Sequence[int]) -> tuple[float, float, list[int]]:
+    """Return the lowest edge, the width and the heights of at most ``MOST_BARS`` bars, each a whole number of records wide."""
+    if not sizes:
+        return 0.0, 1.0, []
+    low, high = min(sizes), max(sizes)
+    width = max(1, -(-(high - low + 1) // MOST_BARS))
+    heights = [0] * ((high - low) // width + 1)
+    for size in sizes:
+        heights[(size - low) // width] += 1
+    return float(low), float(width), heights
+
+
+def counts(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
+    """Return the records of each namespace in source and target, from ``{name: {"source", "target", …}}``."""
+    shown = _largest(namespaces, lambda row: max(row["source"], row["target"]))
+    names = [_label(name) for name in shown]
+    sides = [
+        go.Bar(name=side, x=names, y=[row[side] for row in shown.values()], hovertemplate="%{x}: %{y:,} in the " + side + "<extra></extra>")
+        for side in ("source", "target")
+    ]
+    figure = _framed(*sides, y="records", legend=True)
+    source, target = (sum(row[side] for row in namespaces.values()) for side in ("source", "target"))
+    return Chart(figure, f"Records per namespace: {source:,} in the source and {target:,} in the target, {_in(namespaces)}.")
+
+
+def count_differences(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
+    """Return target minus source for each namespace: zero everywhere is what a whole copy looks like."""
+    deltas = {name: row["target"] - row["source"] for name, row in namespaces.items()}
+    shown = _largest(deltas, abs)
+    bars = go.Bar(
+        x=[_label(name) for name in shown],
+        y=list(shown.values()),
+        text=[f"{delta:+,}" if delta else "0" for delta in shown.values()],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{x}: %{y:+,}<extra></extra>",
+    )
+    figure = _framed(bars, y=DELTA)
+    reach = max((abs(delta) for delta in shown.values()), default=0) * 1.25 or 1
+    figure.update_yaxes(range=[-reach, reach], zeroline=True, zerolinewidth=1, tickformat=",d", nticks=5)
+    unequal = sum(delta != 0 for delta in deltas.values())
+    return Chart(figure, f"Difference of the counts, target minus source: {unequal:,} of {len(deltas):,} namespaces differ.")
+
+
+def differences(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
+    """Return missing, extra and changed records of each namespace, stacked."""
+    shown = _largest(namespaces, lambda row: row["missing"] + row["extra"] + row["changed"])
+    names = [_label(name) for name in shown]
+    kinds = ("missing", "extra", "changed")
+    bars = [go.Bar(name=kind, x=names, y=[row[kind] for row in shown.values()], hovertemplate="%{x}: %{y:,} " + kind + "<extra></extra>") for kind in kinds]
+    figure = _framed(*bars, y="records", legend=True)
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(rangemode="tozero", tickformat=",d")
+    totals = ", ".join(f"{sum(row[kind] for row in namespaces.values()):,} {kind}" for kind in kinds)
+    return Chart(figure, f"Differences per namespace: {totals}.")
+
+
+def vector_delta(source: Sequence[float], target: Sequence[float]) -> Chart:
+    """Return target minus source for each component of one vector. Both have the same number of components."""
+    deltas = [there - here for here, there in zip(source, target, strict=True)]
+    bars = go.Bar(x=list(range(len(deltas))), y=deltas, marker_line_width=0, hovertemplate="component %{x}: %{y:.3g}<extra></extra>")
+    figure = _framed(bars, x="component", y=DELTA)
+    largest = max((abs(delta) for delta in deltas), default=0.0)
+    if not largest:
+        figure.update_yaxes(range=[-1, 1], tickvals=[0])
+    unequal = sum(delta != 0 for delta in deltas)
+    return Chart(figure, f"{unequal:,} of {len(deltas):,} components differ, the largest by {largest:.3g}.")
+
+
+def _framed(*traces: Any, x: str = "", y: str = "", legend: bool = False) -> go.Figure:
+    """Return a figure of ``traces`` with the axes' titles, as tall as its card and without the margins of a paper figure."""
+    figure = go.Figure(list(traces))
+    figure.update_layout(
+        height=270,
+        margin={"l": 8, "r": 8, "t": 34 if legend else 12, "b": 8},
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None},
+        bargap=0.12,
+        hoverlabel={"namelength": 0},
+    )
+    figure.update_xaxes(title_text=x, automargin=True)
+    figure.update_yaxes(title_text=y, automargin=True)
+    return figure
+
+
+def _largest(rows: Mapping[str, Any], weight: Any) -> dict[str, Any]:
+    """Return the ``MOST_NAMESPACES`` rows of the greatest weight, by name."""
+    heaviest = sorted(rows, key=lambda name: -weight(rows[name]))[:MOST_NAMESPACES]
+    return {name: rows[name] for name in sorted(heaviest)}
+
+
+def _label(name: str) -> str:
+    """Return a namespace as an axis label. Plotly reads HTML tags in labels, so their brackets are written as entities."""
+    return words.shorten(words.namespace(name), 24).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _in(namespaces: Mapping[str, Any]) -> str:
+    """Return how many namespaces there are, and how many are drawn when that is fewer."""
+    number = len(namespaces)
+    return f"{number:,} namespaces" if number <= MOST_NAMESPACES else f"the {MOST_NAMESPACES} largest of {number:,} namespaces drawn"
+
+
+def _range(numbers: Sequence[float]) -> str:
+    low, high = words.count(min(numbers)), words.count(max(numbers))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,31 @@
+"""The form that proves two collections equal, whoever copied them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import kit, profiles, state
+
+
+def draw() -> None:
+    """Draw the form, filled with the endpoints of the Connect page, and start the comparison."""
+    with st.expander("Compare two collections", icon=":material/compare_arrows:"):
+        st.caption("Reads both sides whole and compares them record by record. Nothing is written to either.")
+        with st.form("compare", border=False):
+            left, right = st.columns(2)
+            help_ = "connector:resource?option=value, for example faiss:./photos.index or milvus:products?uri=./demo.db"
+            source = left.text_input("Source", _described(state.SOURCE), key="compare_source", help=help_, placeholder="faiss:./photos.index")
+            target = right.text_input("Target", _described(state.TARGET), key="compare_target", help=help_, placeholder="milvus:products?uri=./demo.db")
+            pressed = st.form_submit_button("Compare", icon=":material/fact_check:", key="compare_start")
+        if pressed and not (source.strip() and target.strip()):
+            kit.failure("A comparison needs two endpoints.", "Write one in each field, or describe both sides on the Connect page.")
+        elif pressed:
+            with kit.guarded():
+                run = state.service().start_verify_pair(source.strip(), target.strip(), owner=state.owner())
+                state.choose_run(run)
+                st.rerun()
+
+
+def _described(side: str) -> str:
+    """Return the endpoint of the Connect page without the secrets typed there."""
+    return profiles.without_secrets(state.endpoint(side)) if state.endpoint(side) else ""

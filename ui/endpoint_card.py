@@ -1,0 +1,193 @@
+"""The card that describes one side of a migration and tests the connection; its outcome is an endpoint text in the session."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from migrator import endpoints, secrets
+from migrator.model import Endpoint
+from ui import kit, profiles, state, stores, uploads, words
+
+if TYPE_CHECKING:
+    from ui.stores import Field, Store
+
+ENTER, SAVED, ENVIRONMENT, UPLOAD = "Enter now", "Saved profile", "From environment", "Upload"
+KEEP = {"persist_state": "session"}
+"""Widgets keep what was typed when one goes to another page and back."""
+
+
+def draw(side: str) -> None:
+    """Draw the card of ``side`` and remember the endpoint it describes, ``""`` while something is missing."""
+    with st.container(border=True, height="stretch"):
+        head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+        store = _store(side)
+        way = _way(side, store)
+        with kit.guarded():
+            state.set_endpoint(side, _endpoint(side, store, way))
+            _buttons(side)
+        _steps(side)
+        with head:
+            st.subheader(side.capitalize(), anchor=False, width="content")
+            _standing(side)
+
+
+def _store(side: str) -> Store:
+    offered = stores.offered(side)
+    labels = {store.connector: store.label for store in offered}
+    default = "milvus" if side == state.TARGET else "faiss"
+    st.session_state.setdefault(f"{side}_store", default)
+    chosen = st.selectbox("Store", list(labels), format_func=labels.__getitem__, key=f"{side}_store", **KEEP)
+    return stores.named(chosen)
+
+
+def _way(side: str, store: Store) -> str:
+    ways = [SAVED, ENTER]
+    if store.secrets:
+        ways.append(ENVIRONMENT)
+    if store.uploads and side == state.SOURCE:
+        ways.append(UPLOAD)
+    label = "Credentials" if store.secrets else "Where it is"
+    key = f"{side}_{store.connector}_way"
+    st.session_state.setdefault(key, ENTER)
+    return st.segmented_control(label, ways, required=True, key=key, **KEEP)
+
+
+def _endpoint(side: str, store: Store, way: str) -> str:
+    """Ask for what ``way`` needs and return the endpoint's text."""
+    if way == SAVED:
+        return _saved(side, store)
+    found = _uploaded(side, store) if way == UPLOAD else {}
+    if found is None:
+        return ""
+    values = found | _fields(side, store, frozenset(found))
+    given = _secrets(side, store, way)
+    if any(field.required and not values.get(field.name) for field in store.fields):
+        return ""
+    resource = values.pop("")
+    return endpoints.render(Endpoint(store.connector, resource, {**values, **given}))
+
+
+def _fields(side: str, store: Store, known: frozenset[str]) -> dict[str, str]:
+    """Ask for the fields of ``store`` that are not ``known`` from an upload, the rare ones folded away."""
+    asked = [field for field in store.fields if side in field.sides and field.name not in known]
+    values = {field.name: _field(side, store, field) for field in asked if not field.more}
+    rare = [field for field in asked if field.more]
+    if rare:
+        with st.expander("More settings", icon=":material/tune:", key=f"{side}_{store.connector}_more"):
+            values |= {field.name: _field(side, store, field) for field in rare}
+    return {name: value for name, value in values.items() if value}
+
+
+def _field(side: str, store: Store, field: Field) -> str:
+    key = field_key(side, store, field.name)
+    if field.choices:
+        st.session_state.setdefault(key, field.choices[0])
+        chosen = st.selectbox(field.label, field.choices, key=key, help=field.help or None, **KEEP)
+        return "" if chosen == field.choices[0] else str(chosen)
+    label = field.label if field.required else f"{field.label} :small[(optional)]"
+    return st.text_input(label, key=key, placeholder=field.placeholder, help=field.help or None, **KEEP).strip()
+
+
+def field_key(side: str, store: Store, name: str) -> str:
+    """Return the session key of a field's widget; writing to it fills the field."""
+    return f"{side}_{store.connector}_{name or 'resource'}"
+
+
+def _secrets(side: str, store: Store, way: str) -> dict[str, str]:
+    """Return the secrets as references: typed ones stay in this process's memory, the others are read from the environment."""
+    given = {}
+    for secret in store.secrets:
+        if way == ENVIRONMENT:
+            given[secret.name] = f"env:{secret.variable}"
+            there = secret.variable in os.environ
+            st.badge(f"{secret.variable} is {'set' if there else 'not set'}", color="green" if there else "orange", icon=":material/key:")
+        elif typed := st.text_input(
+            f"{secret.label} :small[(if it asks for one)]",
+            type="password",
+            key=f"{side}_{store.connector}_{secret.name}",
+            help="Kept in this server's memory only, never written to disk.",
+            **KEEP,
+        ):
+            given[secret.name] = secrets.stash(typed)
+    return given
+
+
+def _saved(side: str, store: Store) -> str:
+    home, owner = state.service().home, state.owner()
+    known = {name: text for name, text in profiles.load(home, owner).items() if endpoints.parse(text).connector == store.connector}
+    if not known:
+        st.info(f"No saved profile of {store.label} yet: describe it under “{ENTER}” and save it.", icon=":material/bookmark:")
+        return ""
+    name = st.selectbox("Profile", list(known), key=f"{side}_{store.connector}_profile", **KEEP)
+    st.code(known[name], language=None, wrap_lines=True)
+    parsed = endpoints.parse(known[name])
+    given = {} if any(secret.name in parsed.options for secret in store.secrets) else _secrets(side, store, ENTER)
+    st.button("Forget this profile", icon=":material/delete:", type="tertiary", key=f"{side}_forget", on_click=profiles.forget, args=(home, owner, name))
+    return endpoints.render(Endpoint(parsed.connector, parsed.resource, {**parsed.options, **given}))
+
+
+def _uploaded(side: str, store: Store) -> dict[str, str] | None:
+    """Return what was uploaded as fields, None when nothing is there yet. Files are written once, however often the page is drawn."""
+    files = st.file_uploader("Files", store.uploads, accept_multiple_files=True, key=f"{side}_{store.connector}_files", help=store.upload_hint)
+    st.caption(store.upload_hint + " Files over 2 GB: give their path on the server under “Enter now”.")
+    stamp, key = [file.file_id for file in files], f"{side}_{store.connector}_upload"
+    before, folder = st.session_state.get(key, ([], None))
+    if files and stamp != before:
+        folder = uploads.store(files, state.service().home / "uploads")
+        st.session_state[key] = (stamp, folder)
+    if folder is None:
+        return None
+    parts = uploads.faiss_parts(folder) if store.connector == "faiss" else uploads.parquet_parts(folder)
+    st.caption(f":material/folder: {words.plain(words.size(uploads.total_bytes(folder)))} uploaded")
+    return parts
+
+
+def _buttons(side: str) -> None:
+    described = bool(state.endpoint(side))
+    with st.container(horizontal=True):
+        if st.button("Test connection", type="primary", icon=":material/bolt:", key=f"{side}_test", disabled=not described):
+            with st.spinner("Testing…"):
+                state.set_steps(side, state.service().doctor(state.endpoint(side)))
+        with st.popover("Save profile", icon=":material/bookmark:", disabled=not described):
+            name = st.text_input("Name", key=f"{side}_profile_name", max_chars=80, placeholder="staging")
+            st.caption("Saved without keys and tokens.")
+            if st.button("Save", key=f"{side}_save", type="primary", disabled=not name.strip()):
+                profiles.save(state.service().home, state.owner(), name.strip(), state.endpoint(side))
+                st.toast("Profile saved", icon=":material/bookmark_added:")
+
+
+def _steps(side: str) -> None:
+    """Draw the steps of the last test, and for each that failed what to do."""
+    steps = state.steps(side) or []
+    with st.container(horizontal=True, gap="xsmall"):
+        for step in steps:
+            color, icon = {"ok": ("green", ":material/check:"), "failed": ("red", ":material/close:")}.get(step.status, ("gray", ":material/remove:"))
+            took = f" · {step.seconds * 1000:.0f} ms" if step.status != "skipped" else ""
+            st.badge(kit.plain(step.name) + took, color=color, icon=icon, help=kit.plain(step.detail) or None)
+    for step in steps:
+        if step.status == "failed":
+            kit.failure(step.detail or f"the step {step.name} failed", step.fix)
+
+
+def _standing(side: str) -> None:
+    steps = state.steps(side)
+    if steps is None:
+        return
+    if any(step.status == "failed" for step in steps):
+        st.badge("failed", color="red", icon=":material/close:")
+    else:
+        st.badge("connected", color="green", icon=":material/check:")
+
+
+def fill(side: str, text: str) -> None:
+    """Fill the card of ``side`` with the endpoint ``text``. Call it before the card is drawn."""
+    endpoint = endpoints.parse(text)
+    store = stores.named(endpoint.connector)
+    st.session_state[f"{side}_store"] = endpoint.connector
+    st.session_state[f"{side}_{store.connector}_way"] = ENTER
+    for field in store.fields:
+        value = endpoint.resource if not field.name else endpoint.options.get(field.name, "")
+        st.session_state[field_key(side, store, field.name)] = value or (field.choices[0] if field.choices else "")

@@ -1,0 +1,61 @@
+"""Which field of the source becomes which field of the target, and whether anything is lost on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migrator.model import Collection, Plan
+
+Row = dict[str, object]
+
+
+def rows(plan: Plan) -> list[Row]:
+    """Return one row a field: ``source field, source type, target field, target type, lossless``."""
+    collection = plan.collection
+    if collection is None:
+        return []
+    lost = {finding.code for finding in plan.findings if finding.severity == "lossy"}
+    target = _milvus(plan, collection) if plan.target.connector == "milvus" else _parquet(collection)
+    found = [
+        _row("id", collection.id_type, *target["id"], lossless=True),
+        _row("values", f"float32[{collection.dimension}]", *target["values"], lossless=collection.lossless),
+    ]
+    if collection.sparse:
+        found.append(_row("sparse_values", "sparse", *target["sparse_values"], lossless="sparse_lost" not in lost))
+    found.append(_row("namespace", "string", *target["namespace"], lossless=True))
+    for name, kind in collection.fields.items():
+        place, held = target["metadata"]
+        found.append(_row(f"metadata.{name}", kind, place.replace("*", name), held, lossless="metadata_lost" not in lost))
+    return found
+
+
+def _row(source: str, kind: str, target: str, held: str, *, lossless: bool) -> Row:
+    return {"source field": source, "source type": kind, "target field": target, "target type": held, "lossless": lossless}
+
+
+def _milvus(plan: Plan, collection: Collection) -> dict[str, tuple[str, str]]:
+    options = plan.target.options
+    places = {
+        "partition_key": (options.get("namespace_field", "namespace"), "VARCHAR, partition key"),
+        "partition": ("partition", "name of a partition"),
+        "collection": ("collection", "name of a collection"),
+    }
+    key = "INT64" if collection.id_type == "int64" else f"VARCHAR({options.get('id_length', 512)})"
+    return {
+        "id": (options.get("id_field", "id"), f"{key}, primary key"),
+        "values": (options.get("vector_field", "vector"), f"FLOAT_VECTOR({collection.dimension})"),
+        "sparse_values": (options.get("sparse_field", "sparse"), "SPARSE_FLOAT_VECTOR"),
+        "namespace": places[options.get("namespace_mode", "partition_key")],
+        "metadata": ("*", "dynamic field (JSON)"),
+    }
+
+
+def _parquet(collection: Collection) -> dict[str, tuple[str, str]]:
+    return {
+        "id": ("id", "string"),
+        "values": ("values", f"fixed_size_list<float>[{collection.dimension}]"),
+        "sparse_values": ("sparse_values", "struct<indices, values>"),
+        "namespace": ("namespace", "string"),
+        "metadata": ("metadata", "JSON text"),
+    }

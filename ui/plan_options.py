@@ -1,0 +1,95 @@
+"""The options of a plan: their widgets, and what they say as ``PlanOptions``. Read before they are drawn, since figures above them depend on them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import streamlit as st
+
+from migrator.errors import ConfigError
+from migrator.service import PlanOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migrator.model import Collection, OnConflict, OnDuplicate
+
+CONFLICT = {"careful": "Careful", "upsert": "Upsert", "skip": "Skip", "fail": "Fail"}
+DUPLICATE = {"fail": "Fail", "first": "Keep first", "last": "Keep last"}
+BATCHES = (0, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+DEFAULTS: dict[str, Any] = {
+    "plan_conflict": "careful",
+    "plan_duplicate": "fail",
+    "plan_batch": 0,
+    "plan_workers": 2,
+    "plan_dry_run": False,
+    "plan_new_only": False,
+    "plan_accept_lossy": False,
+    "plan_filter": "",
+    "plan_namespace_from": "",
+    "plan_target_namespace": "",
+}
+KEEP = {"persist_state": "session"}
+
+
+def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
+    """Return the options as they stand. Raise ``ConfigError`` when the filter is no JSON."""
+    for key, value in DEFAULTS.items():
+        st.session_state.setdefault(key, value)
+    chosen = {key.removeprefix("plan_"): st.session_state[key] for key in DEFAULTS}
+    return PlanOptions(
+        namespaces=namespaces,
+        target_namespace=chosen["target_namespace"].strip() or None,
+        namespace_from=chosen["namespace_from"] or None,
+        filter=_filter(chosen["filter"]),
+        batch=chosen["batch"] or None,
+        workers=chosen["workers"],
+        on_conflict=None if chosen["conflict"] == "careful" else cast("OnConflict", chosen["conflict"]),
+        on_duplicate=cast("OnDuplicate", chosen["duplicate"]),
+        accept_lossy=chosen["accept_lossy"],
+        new_only=chosen["new_only"],
+    )
+
+
+def _filter(text: str) -> Mapping[str, Any] | None:
+    if not text.strip():
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"the filter is no JSON: {error}", fix='write it like {"year": {"$gte": 1990}}', code="bad_filter") from None
+    if not isinstance(found, dict):
+        raise ConfigError("the filter is no JSON object", fix='write it like {"year": {"$gte": 1990}}', code="bad_filter")
+    return found
+
+
+def dry_run() -> bool:
+    """Return whether the run is to read and map only."""
+    return bool(st.session_state.get("plan_dry_run"))
+
+
+def draw(collection: Collection, *, consent: bool) -> None:
+    """Draw the widgets. The consent to a loss appears only when there is one to consent to."""
+    if consent:
+        st.checkbox("I accept the losses named above", key="plan_accept_lossy", **KEEP)
+    st.segmented_control(
+        "When the target has the id",
+        list(CONFLICT),
+        format_func=CONFLICT.__getitem__,
+        required=True,
+        key="plan_conflict",
+        help="Careful: overwrite equal ids, but refuse a target that holds records the source does not have. Upsert: overwrite and add. "
+        "Skip: keep what is there. Fail: stop at the first id that is there.",
+        **KEEP,
+    )
+    st.segmented_control("When the source has an id twice", list(DUPLICATE), format_func=DUPLICATE.__getitem__, required=True, key="plan_duplicate", **KEEP)
+    st.select_slider("Batch size", BATCHES, format_func=lambda size: f"{size:,}" if size else "as the target likes it", key="plan_batch", **KEEP)
+    st.slider("Workers", 1, 16, key="plan_workers", **KEEP)
+    st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
+    st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
+    with st.expander("Filter and namespaces", icon=":material/filter_alt:"):
+        st.text_area("Filter :small[(JSON, optional)]", key="plan_filter", placeholder='{"year": {"$gte": 1990}}', height=80, **KEEP)
+        fields = ["", *sorted(set(collection.fields) | {st.session_state["plan_namespace_from"]} - {""})]
+        st.selectbox("Namespace from field", fields, format_func=lambda name: name or "(keep the source's)", key="plan_namespace_from", **KEEP)
+        st.text_input("One target namespace for all", key="plan_target_namespace", placeholder="keep the source's", **KEEP)

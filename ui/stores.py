@@ -1,0 +1,124 @@
+"""What the Connect page asks for each store: its fields, its credentials and what can be uploaded, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator import connectors
+
+SOURCE_ONLY, TARGET_ONLY, BOTH = ("source",), ("target",), ("source", "target")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing to ask. ``name`` is the endpoint's option, ``""`` its resource."""
+
+    name: str
+    label: str
+    placeholder: str = ""
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    """Offered in a select box; the first is the default and leaves the option out."""
+    sides: tuple[str, ...] = BOTH
+    required: bool = False
+    more: bool = False
+    """Behind "More settings": rarely needed."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One secret and the environment variable it is read from when it is not typed."""
+
+    name: str
+    label: str
+    variable: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store as the Connect page shows it."""
+
+    connector: str
+    label: str
+    fields: tuple[Field, ...]
+    secrets: tuple[Secret, ...] = ()
+    uploads: tuple[str, ...] = ()
+    """File types that can be uploaded as a source; empty when there is nothing to upload."""
+    upload_hint: str = ""
+    sides: tuple[str, ...] = BOTH
+
+
+FAISS = Store(
+    "faiss",
+    "Faiss file",
+    (
+        Field("", "Index file or LangChain folder", "/data/photos.index", "A path on the machine this dashboard runs on.", required=True),
+        Field("ids", "Ids", "/data/photos.ids.json", "A .npy, .json, .csv, .jsonl or .parquet file with one id a vector. Left empty: ids stored in the index."),
+        Field("metadata", "Metadata", "/data/photos.metadata.jsonl", "A .jsonl or .parquet file with one row a vector."),
+        Field(
+            "metric", "Metric", choices=("as the index says", "cosine", "dotproduct", "euclidean"), help="An inner-product index of unit vectors means cosine."
+        ),
+    ),
+    uploads=("index", "faiss", "bin", "ivf", "pkl", "npy", "json", "jsonl", "csv", "parquet", "zip"),
+    upload_hint="The index with its ids and metadata files, or index.faiss and index.pkl of a LangChain folder, or a .zip of them.",
+    sides=SOURCE_ONLY,
+)
+MILVUS = Store(
+    "milvus",
+    "Milvus / Zilliz",
+    (
+        Field(
+            "uri",
+            "URI",
+            "http://127.0.0.1:19530 or ./vectors.db",
+            "The address of a server or of Zilliz Cloud, or a Milvus Lite file ending in .db.",
+            required=True,
+        ),
+        Field("", "Collection", "products", "Created if it does not exist.", required=True),
+        Field(
+            "namespace_mode",
+            "Namespaces become",
+            choices=("partition_key", "partition", "collection"),
+            help="partition_key: one field of one collection, any number of namespaces. partition: at most 1,024. collection: one collection each.",
+            sides=TARGET_ONLY,
+            more=True,
+        ),
+        Field(
+            "index_type", "Index type", choices=("AUTOINDEX", "HNSW", "IVF_FLAT", "FLAT"), help="Built when the copy is finished.", sides=TARGET_ONLY, more=True
+        ),
+        Field("database", "Database", "default", more=True),
+    ),
+    (Secret("token", "Token", "MILVUS_TOKEN"),),
+)
+PARQUET = Store(
+    "parquet",
+    "Parquet",
+    (
+        Field(
+            "", "Folder, file or S3 address", "/data/export or s3://bucket/prefix", "A path on the machine this dashboard runs on, or a bucket.", required=True
+        ),
+        Field("endpoint", "S3 endpoint", "https://s3.eu-west-1.amazonaws.com", "Only for s3:// addresses that are not on AWS.", more=True),
+        Field("region", "S3 region", "eu-west-1", more=True),
+        Field(
+            "metric",
+            "Metric",
+            choices=("not recorded", "cosine", "dotproduct", "euclidean"),
+            help="What the vectors mean, where the files do not say.",
+            sides=SOURCE_ONLY,
+        ),
+    ),
+    (Secret("access_key", "S3 access key", "AWS_ACCESS_KEY_ID"), Secret("secret_key", "S3 secret key", "AWS_SECRET_ACCESS_KEY")),
+    uploads=("parquet", "zip"),
+    upload_hint="One or more .parquet files, or a .zip with a folder for each namespace.",
+)
+KNOWN = (FAISS, MILVUS, PARQUET)
+
+
+def offered(side: str) -> list[Store]:
+    """Return the stores that can be ``side`` and whose connector is there."""
+    return [store for store in KNOWN if side in store.sides and store.connector in connectors.REGISTRY]
+
+
+def named(connector: str) -> Store:
+    """Return the store of ``connector``."""
+    return next(store for store in KNOWN if store.connector == connector)

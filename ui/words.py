@@ -1,0 +1,87 @@
+"""Figures and data as people read them: counts, sizes, durations, times, endpoints, and data made harmless to Markdown."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from migrator import endpoints
+
+if TYPE_CHECKING:
+    from migrator.model import Endpoint
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=\"'@/])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+
+
+def plain(data: object) -> str:
+    """Return ``data`` so that a Markdown label shows it letter by letter: ids and names are data, never markup."""
+    return _MARKDOWN.sub(r"\\\1", _CONTROL.sub(" ", str(data)))
+
+
+def count(number: float | None) -> str:
+    """Return 7764 as ``7,764``."""
+    return "—" if number is None else f"{round(number):,}"
+
+
+def size(octets: float | None) -> str:
+    """Return a number of bytes as ``1.5 MB`` (powers of 1000)."""
+    if octets is None:
+        return "—"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(octets) < 1000:
+            return f"{octets:.0f} {unit}" if unit == "B" or octets >= 100 else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:,.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``under 1 s``, ``42 s``, ``1m 02s`` or ``3h 05m``."""
+    if seconds is None:
+        return "—"
+    if seconds < 1:
+        return "under 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m"
+
+
+def moment(iso: str | None) -> str:
+    """Return an ISO time as ``21 Nov 2026, 03:45 UTC``."""
+    if not iso:
+        return "—"
+    return datetime.fromisoformat(iso).strftime("%d %b %Y, %H:%M UTC")
+
+
+def percent(share: float) -> str:
+    """Return 0.1558 as ``15.6 %``; only a finished whole reads 100 %."""
+    text = f"{share * 100:.1f} %"
+    return "99.9 %" if share < 1 and text == "100.0 %" else text
+
+
+def namespace(name: str) -> str:
+    """Return a namespace as shown; the default one has an empty name."""
+    return name or "(default)"
+
+
+def endpoint(side: Endpoint | str) -> str:
+    """Return an endpoint without its options, the last two parts of a long path: nothing secret, and short."""
+    parsed = endpoints.parse(side) if isinstance(side, str) else side
+    resource = parsed.resource.rstrip("/")
+    if len(resource) > 40 and resource.count("/") > 1:
+        resource = "…/" + "/".join(resource.split("/")[-2:])
+    return f"{parsed.connector}:{resource}"
+
+
+def shorten(text: str, letters: int = 60) -> str:
+    """Return ``text`` with its middle left out when it is longer than ``letters``."""
+    if len(text) <= letters:
+        return text
+    half = (letters - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
