@@ -34,8 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build.build(folder)
         return show_endpoints(folder) if chosen.verb == "build" else run(folder)
     except MigratorError as error:
-        print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
-        return error.exit_code
+        return fail(error.message, error.fix, error.exit_code)
+
+
+def fail(message: str, fix: str, code: int) -> int:
+    """Print what is wrong and what to do on standard error; return ``code``."""
+    print(f"error: {message}\n  fix: {fix}" if fix else f"error: {message}", file=sys.stderr)
+    return code
 
 
 def show_endpoints(folder: Path) -> int:
@@ -55,7 +60,7 @@ def run(folder: Path) -> int:
         identity = service.start(plan)
         say(f"run {identity}\n  from  {source}\n  to    {target}")
         if error := service.wait(identity)["error"]:
-            raise MigratorError(error["message"], fix=error["fix"], code=error["code"])
+            return fail(error["message"], error["fix"], int(error.get("exit_code", 3)))
         proven = show_outcome(service.result(identity))
         report = service.report(identity)
     answers = ask(folder, target)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from migrator.cli.parser import build_parser
 from migrator.connectors import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -79,3 +82,29 @@ def test_a_decision_fits_a_page_and_says_why(path: Path) -> None:
 def test_the_licence_is_whole() -> None:
     assert "Apache License" in text("LICENSE")
     assert "END OF TERMS AND CONDITIONS" in text("LICENSE")
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    (found,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def test_the_command_line_is_documented() -> None:
+    documented = text("docs/cli.md")
+    assert not [verb for verb in verbs() if not re.search(rf"`[^`]*\b{verb}\b", documented)]
+    options = {option for parser in verbs().values() for option in parser._option_string_actions if option.startswith("--")}
+    assert not [option for option in options - {"--help"} if option not in documented]
+
+
+def test_no_option_is_documented_that_is_not_there() -> None:
+    options = {option for parser in verbs().values() for option in parser._option_string_actions}
+    for document in ("docs/cli.md", "README.md", "docs/stores.md"):
+        commands = re.sub(r"python -m bench\S*.*", "", text(document))
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", commands)) <= options, document
+
+
+@pytest.mark.parametrize(("connector", "module"), [("milvus", "options"), ("parquet", "target")])
+def test_every_option_of_a_store_is_documented(connector: str, module: str) -> None:
+    options = import_module(f"migrator.connectors.{connector}.{module}").OPTIONS
+    section = text("docs/stores.md").partition(f"`{connector}:")[2].partition("\n## ")[0]
+    assert not [option for option in options if f"`{option}`" not in section]
