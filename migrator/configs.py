@@ -49,7 +49,9 @@ def _collection_data(collection: Collection | None) -> dict[str, Any] | None:
 def from_data(data: Any) -> Plan:
     """Return the plan ``to_data`` gave. Raise ``ConfigError`` naming the key that is wrong."""
     if not isinstance(data, dict):
-        raise ConfigError("the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan")
+        raise ConfigError(
+            "the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan"
+        )
     known = {"version", "source", "target", "selection", "mapping", "collection", "findings", "estimate", *_PLAIN}
     _only(data, known, "plan")
     if data.get("version") != VERSION:
@@ -57,9 +59,6 @@ def from_data(data: Any) -> Plan:
     for name in ("source", "target"):
         if not isinstance(data.get(name), str):
             raise ConfigError(f"the plan has no {name}", fix=f"add {name}: connector:resource", code="bad_plan")
-    for name, choices in _CHOICES.items():
-        if data.get(name, choices[0]) not in choices:
-            raise ConfigError(f"{name}: {data[name]!r} is none of {', '.join(choices)}", fix=f"correct {name} in the plan", code="bad_plan")
     return Plan(
         source=parse(data["source"]),
         target=parse(data["target"]),
@@ -73,8 +72,13 @@ def from_data(data: Any) -> Plan:
 
 
 def _typed(name: str, value: Any) -> Any:
-    wanted: type | tuple[type, ...] = {"batch": (int, type(None)), "workers": int, "merge": bool, "accept_lossy": bool, "new_only": bool}.get(name, str)
-    if not isinstance(value, wanted) or (wanted is int and (isinstance(value, bool) or value < 1)) or (name == "batch" and value is not None and value < 1):
+    if name in ("merge", "accept_lossy", "new_only"):
+        valid = isinstance(value, bool)
+    elif name in ("batch", "workers"):
+        valid = (value is None and name == "batch") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    else:
+        valid = value in _CHOICES[name]
+    if not valid:
         raise ConfigError(f"{name}: {value!r} is not a valid value", fix=f"correct {name} in the plan", code="bad_plan")
     return value
 
@@ -90,7 +94,7 @@ def _selection(data: Any) -> Selection:
 def _collection(data: Any) -> Collection | None:
     if data is None:
         return None
-    found = _part(Collection, data, "collection")
+    found: Collection = _part(Collection, data, "collection")
     return dataclasses.replace(found, findings=tuple(_part(Finding, finding, "collection.findings") for finding in found.findings))
 
 

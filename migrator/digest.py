@@ -48,7 +48,7 @@ def hash_rows(batch: pa.RecordBatch) -> RowHashes:
         seeds = _chain(seeds, _sparse_bytes(batch.column("sparse_values")))
     values = np.ascontiguousarray(matrix(batch))
     width = values.shape[1] * 4
-    raw = memoryview(values.reshape(-1).view(np.uint8)) if values.size else memoryview(b"")
+    raw = values.reshape(-1).view(np.uint8).data
     digests = [xxh3_128_digest(raw[row * width : row * width + width], seed) for row, seed in enumerate(seeds)]
     rows = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
     return RowHashes(np.array(keys, np.uint64), rows)

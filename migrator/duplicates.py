@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from migrator.protocols import KeyScanner
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -82,7 +82,9 @@ def hashed(ids: pa.Array, namespaces: pa.Array, *, ids_only: bool) -> npt.NDArra
     return found
 
 
-def find(source: Source, splits: Sequence[Split], transform: Transform, *, folder: Path, last: bool, ids_only: bool, stop: threading.Event, poll: Callable[[], None]) -> Repeats:
+def find(
+    source: Source, splits: Sequence[Split], transform: Transform, *, folder: Path, last: bool, ids_only: bool, stop: threading.Event, poll: Callable[[], None]
+) -> Repeats:
     """Scan every key of ``splits`` and return those that repeat. ``folder`` holds temporary files and is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -147,4 +149,5 @@ def _repeats_of(path: Path, *, last: bool) -> npt.NDArray[np.void]:
     same = (keys["low"][1:] == keys["low"][:-1]) & (keys["high"][1:] == keys["high"][:-1])
     first = np.concatenate([[True], ~same])
     final = np.concatenate([~same, [True]])
-    return keys[(final & ~first)] if last else keys[(first & ~final)]
+    kept: npt.NDArray[np.void] = keys[final & ~first] if last else keys[first & ~final]
+    return kept

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import abc
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections import abc
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa

@@ -147,7 +147,9 @@ def _fit(collection: Collection, capabilities: Capabilities) -> list[Finding]:
         message = "the target cannot hold sparse values; records that have them will be rejected"
         findings.append(Finding("lossy", "sparse_lost", message, "choose another target, or accept the loss"))
     if collection.metric is None:
-        findings.append(Finding("info", "metric_unknown", "the source does not record a metric; cosine is assumed", "give ?metric= with the source to choose another"))
+        findings.append(
+            Finding("info", "metric_unknown", "the source does not record a metric; cosine is assumed", "give ?metric= with the source to choose another")
+        )
     elif collection.metric not in capabilities.metrics:
         findings.append(Finding("blocking", "metric_unsupported", f"the target has no metric {collection.metric}", "choose another target"))
     if collection.fields and not capabilities.metadata:
@@ -219,7 +221,11 @@ def check(plan: Plan) -> None:
         if finding.severity == "blocking":
             raise PlanError(finding.message, fix=finding.fix, code=finding.code)
         if finding.severity == "lossy" and not plan.accept_lossy:
-            raise PlanError(finding.message, fix="pass --accept-lossy to go on all the same" if not finding.fix else f"{finding.fix}; to go on all the same pass --accept-lossy", code=finding.code)
+            raise PlanError(
+                finding.message,
+                fix="pass --accept-lossy to go on all the same" if not finding.fix else f"{finding.fix}; to go on all the same pass --accept-lossy",
+                code=finding.code,
+            )
 
 
 def command(plan: Plan) -> str:

@@ -1,10 +1,10 @@
 """The record batch every part exchanges: Arrow columns, canonical metadata, no copies where none are needed.
 
-    id             string, not null            integer keys as base-10 text
-    values         fixed_size_list<float32>[dimension]
-    sparse_values  struct<indices list<uint32>, values list<float32>>, nullable
-    metadata       string, nullable            canonical JSON: sorted keys, no spaces, UTF-8; null when empty
-    namespace      string, not null            "" is the default namespace
+id             string, not null            integer keys as base-10 text
+values         fixed_size_list<float32>[dimension]
+sparse_values  struct<indices list<uint32>, values list<float32>>, nullable
+metadata       string, nullable            canonical JSON: sorted keys, no spaces, UTF-8; null when empty
+namespace      string, not null            "" is the default namespace
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def canonical_metadata(value: abc.Mapping[str, Any] | str | bytes | None) -> str
     if decoded is None:
         return None
     if not isinstance(decoded, abc.Mapping):
-        raise ValueError(f"metadata must be a JSON object, not {type(decoded).__name__}")
+        raise ValueError(f"metadata must be a JSON object, not {type(decoded).__name__}")  # noqa: TRY004 - one error type for all bad JSON
     if not decoded:
         return None
     return dump_json(decoded)
@@ -161,9 +161,9 @@ def _dump_slowly(value: Any, reason: Exception) -> str:
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         text.encode("utf-8")
-        return text
     except (TypeError, ValueError, RecursionError):
         raise ValueError(str(reason)) from None
+    return text
 
 
 def _refuse_not_finite(value: Any) -> None:

@@ -41,4 +41,4 @@ def pause_before(attempt: int, error: TransientError) -> float:
     """Return how many seconds to wait after failed ``attempt`` (counted from 1)."""
     if isinstance(error, RateLimitedError) and error.retry_after is not None:
         return min(error.retry_after, LONGEST_PAUSE * 4)
-    return min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    return min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0)

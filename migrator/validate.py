@@ -104,7 +104,9 @@ def _values(batch: pa.RecordBatch, capabilities: Capabilities, metric: Metric | 
             component = int(np.flatnonzero(~np.isfinite(values[row]))[0])
             yield Problem(int(row), "not_finite", "values", f"component {component} is {values[row][component]}")
     if metric == "cosine" and not capabilities.zero_vectors:
-        yield from (Problem(int(row), "zero_vector", "values", "the vector is all zero, which cosine cannot compare") for row in np.flatnonzero(~values.any(axis=1)))
+        yield from (
+            Problem(int(row), "zero_vector", "values", "the vector is all zero, which cosine cannot compare") for row in np.flatnonzero(~values.any(axis=1))
+        )
 
 
 def _sparse(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Problem]:
@@ -167,7 +169,9 @@ def _first_unsafe_integer(value: Any, capabilities: Capabilities) -> int | None:
     if isinstance(value, bool) or capabilities.metadata_integers == "any":
         return None
     if isinstance(value, int):
-        fits = -_INT64_LIMIT <= value < _INT64_LIMIT if capabilities.metadata_integers == "int64" else abs(value) <= _FLOAT64_EXACT or int(float(value)) == value
+        fits = (
+            -_INT64_LIMIT <= value < _INT64_LIMIT if capabilities.metadata_integers == "int64" else abs(value) <= _FLOAT64_EXACT or int(float(value)) == value
+        )
         return None if fits else value
     children = value.values() if isinstance(value, abc.Mapping) else value if isinstance(value, list) else ()
     return next((found for child in children if (found := _first_unsafe_integer(child, capabilities)) is not None), None)

@@ -103,7 +103,8 @@ def _verify(options: argparse.Namespace) -> int:
 
         def start() -> str:
             if len(options.endpoints) == 2:
-                return service.start_verify_pair(*options.endpoints, _plan_options(options))
+                source, target = options.endpoints
+                return service.start_verify_pair(source, target, _plan_options(options))
             service.start_verify(options.endpoints[0])
             return str(options.endpoints[0])
 
@@ -139,21 +140,24 @@ def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any
 @contextmanager
 def _interruptible(service: Service) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the run after its current chunks; a second one ends the process at once."""
-    previous = {}
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.getsignal(name) for name in signals]
+
+    def restore() -> None:
+        for name, handler in zip(signals, previous, strict=True):
+            signal.signal(name, handler)
 
     def interrupt(number: int, _frame: Any) -> None:
-        for name, handler in previous.items():
-            signal.signal(name, handler)
+        restore()
         sys.stderr.write(f"\nstopping after the current batches ({signal.Signals(number).name}) …\n")
         service.manager.ask_shutdown()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        previous[name] = signal.signal(name, interrupt)
+    for name in signals:
+        signal.signal(name, interrupt)
     try:
         yield
     finally:
-        for name, handler in previous.items():
-            signal.signal(name, handler)
+        restore()
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -189,7 +193,7 @@ def _serve(options: argparse.Namespace) -> int:
     app = Path(__file__).parents[2] / "app.py"
     words = [sys.executable, "-m", "streamlit", "run", str(app), f"--server.address={options.host}", f"--server.port={options.port}", "--server.headless=true"]
     os.chdir(app.parent)  # Streamlit reads .streamlit/config.toml from the working folder
-    os.execv(sys.executable, words)
+    os.execv(sys.executable, words)  # noqa: S606 - our own interpreter, our own words
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

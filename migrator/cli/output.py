@@ -72,9 +72,11 @@ def result(answer: Mapping[str, Any]) -> str:
     counts = answer["counts"]
     lines = [
         f"{answer['status']}: run {answer['run']}",
-        f"  {counts['scanned']:,} scanned = {counts['copied']:,} copied + {counts['rejected']:,} rejected + {counts['vanished']:,} vanished + {counts['duplicate']:,} duplicate",
+        f"  {counts['scanned']:,} scanned = " + " + ".join(f"{counts[name]:,} {name}" for name in ("copied", "rejected", "vanished", "duplicate")),
     ]
-    lines += [f"  {name or '(default)':30} source {row['source']:>10,}   target {row['target']:>10,}" for name, row in list(answer["namespaces"].items())[:_SHOWN]]
+    lines += [
+        f"  {name or '(default)':30} source {row['source']:>10,}   target {row['target']:>10,}" for name, row in list(answer["namespaces"].items())[:_SHOWN]
+    ]
     if "digests" in answer:
         lines.append(f"  digests    source {answer['digests']['source']}   target {answer['digests']['target']}")
     lines += [f"  {row['class']}: {row['id']!r} in {row['namespace'] or '(default)'} {', '.join(row['fields'])}" for row in answer["differences"][:_SHOWN]]
@@ -89,16 +91,20 @@ def result(answer: Mapping[str, Any]) -> str:
 
 def runs(answer: Mapping[str, Any]) -> str:
     """Return the list of runs as text."""
-    lines = [f"{row['run']}  {row['status']:11}  {row['counts']['copied']:>12,} of {row['total']:,}  {row['source']} -> {row['target']}" for row in answer["runs"]]
+    lines = [
+        f"{row['run']}  {row['status']:11}  {row['counts']['copied']:>12,} of {row['total']:,}  {row['source']} -> {row['target']}" for row in answer["runs"]
+    ]
     return "\n".join(lines) if lines else "no runs yet; start one with: python -m migrator copy SOURCE TARGET"
 
 
 def status(answer: Mapping[str, Any]) -> str:
     """Return one run's status as text."""
+    counts = answer["counts"]
     lines = [
         f"{answer['run']}  {answer['status']}  {answer['phase']}  {answer['progress']:.0%}  attempt {answer['attempt']}",
         f"  {answer['source']} -> {answer['target']}",
-        f"  {answer['counts']['scanned']:,} of {answer['total']:,} scanned, {answer['counts']['copied']:,} copied, {answer['counts']['rejected']:,} rejected, {answer['records_per_second']:,.0f} records/s",
+        f"  {counts['scanned']:,} of {answer['total']:,} scanned, {counts['copied']:,} copied, {counts['rejected']:,} rejected, "
+        f"{answer['records_per_second']:,.0f} records/s",
     ]
     lines += [f"  {line['time']} {line['level']:7} {line['message']}" for line in answer["log"][-_SHOWN:]]
     if answer["error"]:

@@ -93,7 +93,10 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _output(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
-    return lambda parser: parser.add_argument("-o", "--output", metavar="FILE", help=meaning) and None
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("-o", "--output", metavar="FILE", help=meaning)
+
+    return add
 
 
 def _dry_run(parser: argparse.ArgumentParser) -> None:

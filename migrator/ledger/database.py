@@ -62,7 +62,9 @@ class Ledger:
             self._reader = self._connect()
             self._writer.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
         except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"the ledger {path} cannot be opened: {error}", fix="check the folder's permissions and free space, or set MIGRATOR_HOME") from error
+            raise LedgerError(
+                f"the ledger {path} cannot be opened: {error}", fix="check the folder's permissions and free space, or set MIGRATOR_HOME"
+            ) from error
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
 
@@ -90,7 +92,9 @@ class Ledger:
             except sqlite3.Error as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
-                raise LedgerError(f"the ledger {self.path} cannot be written: {error}", fix="free disk space or repair the disk, then resume the run") from error
+                raise LedgerError(
+                    f"the ledger {self.path} cannot be written: {error}", fix="free disk space or repair the disk, then resume the run"
+                ) from error
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return all rows of a query."""
@@ -98,7 +102,9 @@ class Ledger:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
-                raise LedgerError(f"the ledger {self.path} cannot be read: {error}", fix="restore the file from a backup, or set MIGRATOR_HOME to another folder") from error
+                raise LedgerError(
+                    f"the ledger {self.path} cannot be read: {error}", fix="restore the file from a backup, or set MIGRATOR_HOME to another folder"
+                ) from error
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
         """Return the first row of a query, or None."""

@@ -38,7 +38,8 @@ def resolve(ledger: Ledger, lease: Lease, *, policy: OnDuplicate) -> None:
 
 def _unequal(ledger: Ledger, run: str, policy: OnDuplicate) -> Iterator[Rejected]:
     rows = ledger.rows(
-        "SELECT held.*, winner.hash AS written, winner.namespace AS written_namespace FROM held LEFT JOIN held AS winner ON winner.run=held.run AND winner.key=held.key AND winner.winner=1 "
+        "SELECT held.*, winner.hash AS written, winner.namespace AS written_namespace FROM held "
+        "LEFT JOIN held AS winner ON winner.run=held.run AND winner.key=held.key AND winner.winner=1 "
         "WHERE held.run=? AND held.winner=0 AND (winner.hash IS NULL OR winner.hash != held.hash) ORDER BY held.rowid",
         (run,),
     )

@@ -98,7 +98,8 @@ def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
         db.execute("INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (run, *record, chain))
         counts = tuple(checkpoint.counts.to_json().values())
         additions = ", ".join(f"{name}={name}+?" for name in COUNT_NAMES)
-        db.execute(f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?", (checkpoint.cursor, chain, *counts, run, split))  # noqa: S608
+        advance = f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?"  # noqa: S608 - names are ours
+        db.execute(advance, (checkpoint.cursor, chain, *counts, run, split))
         _add_to_namespaces(db, run, checkpoint)
         _add_records(db, run, checkpoint)
 

@@ -29,7 +29,8 @@ def create(ledger: Ledger, run: str, *, kind: str, owner: str, source: str, targ
     """Record a new run, not started yet."""
     with ledger.transaction() as db:
         db.execute(
-            "INSERT INTO runs (run, kind, owner, source, target, plan, status, phase, desired, epoch, attempt, created) VALUES (?,?,?,?,?,?,'paused','','run',0,0,?)",
+            "INSERT INTO runs (run, kind, owner, source, target, plan, status, phase, desired, epoch, attempt, created) "
+            "VALUES (?,?,?,?,?,?,'paused','','run',0,0,?)",
             (run, kind, owner, source, target, plan, time.time()),
         )
 

@@ -19,7 +19,7 @@ from migrator.model import Counts
 from migrator.pipeline.prepare import Prepared, Rules, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from migrator.ledger import Ledger
     from migrator.ledger.progress import SplitProgress
@@ -109,16 +109,14 @@ def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
     duplicate = written.scanned - len(written.batch) - len(written.rejected)
     counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, duplicate)
-    checkpoint = progress.Checkpoint(
-        where.split.id, write.sequence, written.cursor, counts, written.digests, written.rejected, written.held, seconds
-    )
+    checkpoint = progress.Checkpoint(where.split.id, write.sequence, written.cursor, counts, written.digests, written.rejected, written.held, seconds)
     failpoint("before_commit")
     progress.commit(job.ledger, job.lease, checkpoint)
     failpoint("after_commit")
     job.on_commit(counts)
 
 
-def _read_ahead(job: Job, where: SplitProgress) -> Iterator[Prepared]:
+def _read_ahead(job: Job, where: SplitProgress) -> Generator[Prepared]:
     """Yield prepared chunks that a thread of its own reads, judges and hashes."""
     ready: queue.Queue[object] = queue.Queue()
     abandoned = threading.Event()

@@ -94,9 +94,15 @@ class Manager:
             status, error = ("paused" if problem.code == "too_many_rejected" else "failed"), problem.to_json() | {"exit_code": str(problem.exit_code)}
             attempt.log("error", f"{problem.message}. {problem.fix}")
         except MemoryError:
-            status, error = "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": "use a smaller --batch, then resume", "exit_code": "3"}
+            status, error = (
+                "failed",
+                {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": "use a smaller --batch, then resume", "exit_code": "3"},
+            )
         except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
-            status, error = "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": "report it with the log; resume is safe", "exit_code": "3"}
+            status, error = (
+                "failed",
+                {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": "report it with the log; resume is safe", "exit_code": "3"},
+            )
             _keep_traceback(attempt)
         rows.end(attempt.ledger, attempt.lease, status, error)
 

@@ -57,20 +57,24 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
     done = seen["counts"]["scanned"]
     rate = _recent_rate(ledger, row) if running else (done / seconds if seconds else 0.0)
     share = _progress(row, done, seen["status"])
-    return seen | {
-        "seconds": seconds,
-        "attempt": row["attempt"],
-        "progress": share,
-        "eta_seconds": _eta(row, done, rate) if running else None,
-        "records_per_second": rate,
-        "namespaces": _namespaces(ledger, run),
-        "throughput": _throughput(ledger, row),
-        "rejected_sample": progress.rejected(ledger, run, 100),
-        "log": [{"time": _iso(line["at"]), "level": line["level"], "message": line["message"]} for line in rows.log_tail(ledger, run, 200)],
-        "error": json.loads(row["error"]) if row["error"] else None,
-        "report": _existing(manager, run, "report.html"),
-        "plan": json.loads(row["plan"]),
-    } | _batches(ledger, run)
+    return (
+        seen
+        | {
+            "seconds": seconds,
+            "attempt": row["attempt"],
+            "progress": share,
+            "eta_seconds": _eta(row, done, rate) if running else None,
+            "records_per_second": rate,
+            "namespaces": _namespaces(ledger, run),
+            "throughput": _throughput(ledger, row),
+            "rejected_sample": progress.rejected(ledger, run, 100),
+            "log": [{"time": _iso(line["at"]), "level": line["level"], "message": line["message"]} for line in rows.log_tail(ledger, run, 200)],
+            "error": json.loads(row["error"]) if row["error"] else None,
+            "report": _existing(manager, run, "report.html"),
+            "plan": json.loads(row["plan"]),
+        }
+        | _batches(ledger, run)
+    )
 
 
 def _progress(row: Row, done: int, status: str) -> float:
@@ -110,12 +114,14 @@ def _throughput(ledger: Ledger, row: Row) -> list[list[float]]:
 
 
 def _batches(ledger: Ledger, run: str) -> dict[str, Any]:
-    found = ledger.rows(
-        "SELECT copied, seconds FROM checkpoints WHERE run=? AND split!=? ORDER BY at DESC LIMIT ?", (run, SPLIT, _RECENT_BATCHES)
-    )
+    found = ledger.rows("SELECT copied, seconds FROM checkpoints WHERE run=? AND split!=? ORDER BY at DESC LIMIT ?", (run, SPLIT, _RECENT_BATCHES))
     times = sorted(line["seconds"] for line in found)
     p95 = times[min(len(times) - 1, int(len(times) * 0.95))] * 1000 if times else None
-    return {"batches": [line["copied"] for line in reversed(found)], "latencies_ms": [line["seconds"] * 1000 for line in reversed(found)], "latency_p95_ms": p95}
+    return {
+        "batches": [line["copied"] for line in reversed(found)],
+        "latencies_ms": [line["seconds"] * 1000 for line in reversed(found)],
+        "latency_p95_ms": p95,
+    }
 
 
 def _namespaces(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ class _Spill:
         return found
 
 
-def differences(source: Side, target: Side, ours: Digest, theirs: Digest, walk: Callable[[], Walk], folder: Path) -> Iterator[Difference]:
+def differences(source: Side, target: Side, ours: Digest, theirs: Digest, *, walk: Callable[[], Walk], folder: Path) -> Iterator[Difference]:
     """Yield every record that differs between ``source`` (digest ``ours``) and ``target`` (``theirs``), without its fields."""
     buckets = np.zeros(BUCKETS, np.bool_)
     buckets[ours.differing_buckets(theirs)] = True

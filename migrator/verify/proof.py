@@ -59,9 +59,7 @@ class Comparison:
         }
 
 
-def compare(
-    source: Callable[[], Side], target: Side, recorded: Mapping[str, NamespaceDigest] | None, walk: Callable[[], Walk], folder: Path
-) -> Comparison:
+def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, NamespaceDigest] | None, walk: Callable[[], Walk], folder: Path) -> Comparison:
     """Compare two sides. ``source`` is opened only if needed: when ``recorded`` digests equal the target's, they are proof.
 
     ``folder`` receives ``differences.jsonl`` when there are any.
@@ -77,7 +75,7 @@ def compare(
     listed: list[Difference] = []
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "differences.jsonl").open("w", encoding="utf-8") as file:
-        for difference in (*unreadable, *differences(side, target, ours, theirs, walk, folder / "spill")):
+        for difference in (*unreadable, *differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")):
             found[difference.namespace, difference.kind] += 1
             if len(listed) < LISTED:
                 listed.append(difference)

@@ -6,6 +6,7 @@ import json
 import platform
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator import __version__
@@ -13,20 +14,7 @@ from migrator import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f2a;--dim:#667085;--line:#e3e6ee;--card:#f5f6fa;--paper:#fff;--good:#0f9d6b;--bad:#d6404f;--warn:#d97706;--bar:#4f46e5;--bar2:#0ea5a4}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8ef;--dim:#98a2b3;--line:#2a3040;--card:#171b26;--paper:#0e1117;--good:#34d399;--bad:#f87171;--warn:#fbbf24;--bar:#818cf8;--bar2:#2dd4bf}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:2rem 1rem 4rem;font:15px/1.5 Inter,system-ui,sans-serif;color:var(--ink);background:var(--paper)}
-h1{font-size:1.75rem;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}p{margin:.25rem 0}.dim{color:var(--dim)}
-.verdict{border:1px solid var(--line);border-left:.4rem solid var(--tone);border-radius:.6rem;background:var(--card);padding:1rem 1.25rem;margin:1rem 0}
-.verdict strong{font-size:1.25rem;color:var(--tone)}.proven{--tone:var(--good)}.differs{--tone:var(--bad)}.incomplete{--tone:var(--warn)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem}.card{border:1px solid var(--line);border-radius:.6rem;padding:.75rem 1rem}
-.card b{display:block;font-size:1.4rem}table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
-th{background:var(--card)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.wide{overflow-x:auto}code,pre{font:13px ui-monospace,monospace}
-pre{background:var(--card);padding:1rem;border-radius:.6rem;overflow:auto}.row{display:grid;grid-template-columns:10rem 1fr 6rem;gap:.5rem;align-items:center;margin:.15rem 0}
-.row span:first-child{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.track div{height:.55rem;border-radius:.3rem;margin:.1rem 0;min-width:1px}
-@media print{body{max-width:none}}
-"""
+_STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 _SENTENCES = {
     "proven": "Every record of the source is in the target, with equal content.",
@@ -58,7 +46,8 @@ def render_report(result: Mapping[str, Any]) -> str:
         _technical(result),
     ]
     title = f"Migration report {escape(result['run'])}"
-    return f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{_STYLE}</style>"
+    return f"<!doctype html><html lang=en>{head}<body>{''.join(parts)}</body></html>\n"
 
 
 def _cards(result: Mapping[str, Any]) -> str:
@@ -93,7 +82,9 @@ def _bars(namespaces: Mapping[str, Mapping[str, int]]) -> str:
             f"<div style='width:{100 * counts[side] / most:.2f}%;background:var(--{tone})' title='{side} {counts[side]:,}'></div>"
             for side, tone in (("source", "bar"), ("target", "bar2"))
         )
-        rows.append(f"<div class=row><span>{escape(name or 'default')}</span><div class=track>{tracks}</div><span>{counts['target'] - counts['source']:+,}</span></div>")
+        rows.append(
+            f"<div class=row><span>{escape(name or 'default')}</span><div class=track>{tracks}</div><span>{counts['target'] - counts['source']:+,}</span></div>"
+        )
     return f"<p class=dim>Upper bar: source. Lower bar: target. Right: their difference.</p>{''.join(rows)}"
 
 
@@ -102,7 +93,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 
     first = len(header) - numbers
     head = "".join(f"<th{' class=n' if place >= first else ''}>{escape(name)}</th>" for place, name in enumerate(header))
     body = "".join(
-        "<tr>" + "".join(f"<td{' class=n' if place >= first else ''}>{escape(f'{cell:,}' if isinstance(cell, int) else str(cell))}</td>" for place, cell in enumerate(row)) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td{' class=n' if place >= first else ''}>{escape(f'{cell:,}' if isinstance(cell, int) else str(cell))}</td>" for place, cell in enumerate(row)
+        )
+        + "</tr>"
         for row in rows
     )
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
