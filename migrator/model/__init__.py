@@ -1,0 +1,32 @@
+"""The plain data every part speaks in: endpoints, collections, plans, counts, findings, differences."""
+
+from migrator.model.plan import Mapping, OnConflict, OnDuplicate, Plan, Selection
+from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
+from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
+from migrator.model.stores import DEFAULT_NAMESPACE, Capabilities, Collection, Endpoint, Finding, IdType, Metric, Severity, Step, StoredFile
+
+__all__ = [
+    "COUNT_NAMES",
+    "DEFAULT_NAMESPACE",
+    "Capabilities",
+    "Chunk",
+    "Collection",
+    "Counts",
+    "Difference",
+    "DifferenceClass",
+    "Endpoint",
+    "Finding",
+    "IdType",
+    "Mapping",
+    "Metric",
+    "NamespaceCounts",
+    "OnConflict",
+    "OnDuplicate",
+    "Plan",
+    "Rejected",
+    "Selection",
+    "Severity",
+    "Split",
+    "Step",
+    "StoredFile",
+]
