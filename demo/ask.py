@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import faiss
@@ -36,17 +37,16 @@ class Answer:
 
     @property
     def agrees(self) -> bool:
-        """Whether both sides rank the same passages alike, passages with the same score in any order."""
-        pairs = zip(self.exact, self.found, strict=False)
-        return len(self.exact) == len(self.found) and all(abs(one[1] - other[1]) <= SAME_SCORE for one, other in pairs) and self._same_passages()
-
-    def _same_passages(self) -> bool:
-        """A passage only one side names must tie with the last place, where the cut may fall either way."""
+        """Whether both sides name the same passages with the same scores. Passages that tie may stand in any order,
+        and one that only one side names must tie with the last place, where the cut may fall either way.
+        """
+        exact, found = dict(self.exact), dict(self.found)
+        if not exact or not len(self.exact) == len(exact) == len(found) == len(self.found):
+            return False
         last = self.exact[-1][1]
-        return all(abs(score - last) <= SAME_SCORE for key, score in {*self.exact, *self.found} if key not in self._common())
-
-    def _common(self) -> set[str]:
-        return {key for key, _ in self.exact} & {key for key, _ in self.found}
+        descending = all(earlier[1] >= later[1] - SAME_SCORE for earlier, later in pairwise(self.found))
+        scores = [(exact.get(key, last), found.get(key, last)) for key in exact | found]
+        return descending and all(abs(one - other) <= SAME_SCORE for one, other in scores)
 
 
 def ask(work_dir: Path, target: str) -> list[Answer]:
