@@ -54,7 +54,7 @@ def _cards(result: Mapping[str, Any]) -> str:
     counts = result["counts"]
     cards = [
         ("Records in the source", f"{counts['scanned']:,}"),
-        ("Copied and equal", f"{counts['copied']:,}"),
+        ("Copied", f"{counts['copied']:,}"),
         ("Differences", f"{result['differences_total']:,}"),
         ("Rejected", f"{counts['rejected']:,}"),
         ("Time", _duration(result["seconds"])),
