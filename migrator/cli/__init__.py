@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import traceback
 from typing import TYPE_CHECKING
 
 from migrator.cli import output
@@ -29,3 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly, as other tools do
         return 0
+    except Exception as error:  # noqa: BLE001 - a defect of ours: one line for the user, the traceback in a file for the report
+        output.show_error(_defect(error), as_json=options.json)
+        return 3
+
+
+def _defect(error: Exception) -> dict[str, str]:
+    with tempfile.NamedTemporaryFile("w", prefix="vector-migrator-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+    return {"code": "internal_error", "message": f"internal error: {error!r}", "fix": f"report it with the file {file.name}"}
