@@ -75,11 +75,11 @@ def _verdict(result: dict[str, Any]) -> None:
         )
         st.error(text, icon=":material/difference:")
     else:
-        number = counts["rejected"]
-        text = f"**Incomplete.** {words.count(number)} of {words.count(counts['scanned'])} records were rejected and are not in the target. Everything that was copied is the same."
-        st.warning(
-            text if number else "**Incomplete.** Not every record of the source is accounted for; the findings below say why.", icon=":material/pending:"
-        )
+        number, whole = words.count(counts["rejected"]), words.count(counts["scanned"])
+        text = f"**Incomplete.** {number} of {whole} records were rejected and are not in the target. Everything that was copied is the same."
+        if not counts["rejected"]:
+            text = "**Incomplete.** Not every record of the source is accounted for; the findings below say why."
+        st.warning(text, icon=":material/pending:")
     for finding in result.get("findings", []):
         if finding["code"] == "scan_incomplete":
             kit.failure(finding["message"], finding["fix"])
