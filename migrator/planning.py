@@ -54,7 +54,7 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
     """
     plan = draft(parse(source), parse(target), options)
     compile_transform(plan)
-    capabilities = connector(plan.target.connector).capabilities()
+    capabilities = connector(plan.target.connector).capabilities(plan.target)
     if not capabilities.writes:
         raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose milvus or parquet as the target", code="not_a_target")
     with closing(connector(plan.source.connector).open_source(plan.source)) as opened:

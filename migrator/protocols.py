@@ -1,6 +1,6 @@
 """What a connector offers: one small protocol a verb. A connector implements those it can honour.
 
-A connector is a package or module with ``capabilities() -> Capabilities``, ``open_source(endpoint) -> Source`` and/or
+A connector is a package or module with ``capabilities(endpoint=None) -> Capabilities``, ``open_source(endpoint) -> Source`` and/or
 ``open_target(endpoint) -> Target``, and ``examine(endpoint) -> Iterator[Step]``; ``migrator.connectors`` lists them by name.
 Sources and targets are used from several threads at once and closed with ``close()``.
 """
@@ -104,7 +104,9 @@ class FileStore(Protocol):
 class Connector(Protocol):
     """The module-level functions of a connector."""
 
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self, endpoint: Endpoint | None = None) -> Capabilities:
+        """Return what ``endpoint`` can do and hold, judged from its options alone; without one, what the store can do by default."""
+
     def open_source(self, endpoint: Endpoint) -> Source: ...
     def open_target(self, endpoint: Endpoint) -> Target: ...
     def examine(self, endpoint: Endpoint) -> Iterator[Step]:

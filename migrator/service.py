@@ -91,7 +91,7 @@ class Service:
         store = connector(parsed.connector)
         with closing(store.open_source(parsed)) as source:
             collection = source.describe()
-        return Inspection(render(parsed), collection, store.capabilities(), collection.findings)
+        return Inspection(render(parsed), collection, store.capabilities(parsed), collection.findings)
 
     def sample(self, endpoint: str, records: int = 20, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return the first records, metadata parsed."""

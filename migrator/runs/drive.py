@@ -112,7 +112,7 @@ def _count_again(attempt: Attempt, source: Source) -> None:
 def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:
     """Split the scan, find repeated ids, and return what decides how rows become records. Done once a run."""
     plan = attempt.plan
-    capabilities = connector(plan.target.connector).capabilities()
+    capabilities = connector(plan.target.connector).capabilities(plan.target)
     transform = compile_transform(plan)
     chosen = plan.selection.namespaces
     expected = {name: count for name, count in collection.namespaces.items() if chosen is None or name in chosen}
@@ -145,7 +145,7 @@ def _repeats(attempt: Attempt, source: Source, *, ids_only: bool) -> duplicates.
 
 
 def _records(plan: Plan) -> int:
-    return plan.batch or connector(plan.target.connector).capabilities().batch_records
+    return plan.batch or connector(plan.target.connector).capabilities(plan.target).batch_records
 
 
 @contextmanager

@@ -30,7 +30,7 @@ OPTIONS = frozenset({"fail_at", "half_at", "lose_ack_at", "limit_at", "refuse_at
 FAULTS = ("fail_at", "half_at", "lose_ack_at", "limit_at", "refuse_at")
 
 
-def capabilities() -> Capabilities:
+def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
     return Capabilities(deletes=True, searches=True, concurrent_writes=4)
 
 
@@ -72,7 +72,7 @@ class MemoryStore:
         """Return the collection's table. Raise ``PermanentError`` when there is none."""
         table = COLLECTIONS.get(self._name)
         if table is None:
-            raise PermanentError(f"there is no collection {self._name!r} in memory", fix="create it in this process first", code="no_collection")
+            raise PermanentError(f"there is no collection {self._name!r} in memory", fix="create it in this process first", code="not_found")
         return table
 
     def describe(self) -> Collection:
@@ -92,7 +92,7 @@ class MemoryStore:
             unique_ids=len(table.places) == len(rows),
         )
 
-    def splits(self, selection: Selection, count: int) -> Iterator[Split]:
+    def splits(self, selection: Selection, count: int, align: int = 1) -> Iterator[Split]:
         total = len(self.table().rows)
         wanted = None if selection.namespaces is None else list(selection.namespaces)
         bounds = np.linspace(0, total, max(1, count) + 1).astype(int).tolist()
