@@ -1,0 +1,155 @@
+"""What an export says about itself: ``manifest.json`` when it is complete, ``_staging/run.json`` while it is being written."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+
+import migrator
+from migrator import endpoints, records, secrets
+from migrator.connectors.parquet.failures import unreadable
+from migrator.connectors.parquet.naming import STAGING_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migrator.connectors.parquet.places import Place
+    from migrator.model import IdType, Metric, Plan
+
+MANIFEST = "manifest.json"
+RUN = f"{STAGING_FOLDER}/run.json"
+PUBLICATION = f"{STAGING_FOLDER}/publication.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run an export belongs to."""
+
+    plan: str
+    """Digest of what decides which records are written in which parts."""
+    started: str
+    """``2025-07-10T21-14-03Z``; begins every file name of the run."""
+    name: str
+    dimension: int
+    metric: Metric | None
+    id_type: IdType
+    replaces: tuple[str, ...] = ()
+    """Files of an earlier export, removed when this one is published (overwrite=true)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published file."""
+
+    path: str
+    namespace: str
+    part: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A complete export."""
+
+    run: Run
+    files: tuple[Entry, ...] = field(default_factory=tuple)
+
+    def dump(self) -> pa.Buffer:
+        """Return the JSON text, indented for readers."""
+        run = asdict(self.run)
+        del run["replaces"]
+        content = {
+            "format": FORMAT,
+            "tool": f"vector-migrator {migrator.__version__}",
+            **run,
+            "records": sum(entry.records for entry in self.files),
+            "bytes": sum(entry.bytes for entry in self.files),
+            "namespaces": self.namespaces(),
+            "files": [asdict(entry) for entry in self.files],
+        }
+        return pa.py_buffer(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+    def namespaces(self) -> dict[str, int]:
+        """Return the records of each namespace."""
+        counts: dict[str, int] = {}
+        for entry in self.files:
+            counts[entry.namespace] = counts.get(entry.namespace, 0) + entry.records
+        return counts
+
+
+def identity(plan: Plan) -> str:
+    """Return a digest of what decides which records a run of ``plan`` writes in which parts; secrets play no role."""
+    source = replace(plan.source, options={name: value for name, value in plan.source.options.items() if name not in secrets.SECRET_OPTIONS})
+    deciding = [endpoints.render(source), asdict(plan.selection), asdict(plan.mapping), plan.batch, plan.new_only]
+    return hashlib.sha256(records.dump_json(deciding).encode()).hexdigest()
+
+
+def load_manifest(place: Place) -> Manifest | None:
+    """Return the manifest of ``place``, or None. Raise ``UnreadableSourceError`` when there is one that is not ours."""
+    content = _load(place, MANIFEST)
+    if content is None:
+        return None
+    try:
+        if content["format"] != FORMAT:
+            raise unreadable(place.show(MANIFEST), f"format {content['format']} is not {FORMAT}")
+        run = _run({**content, "replaces": ()})
+        return Manifest(run, tuple(_entry(entry) for entry in content["files"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise unreadable(place.show(MANIFEST), f"it lacks or garbles {error}") from error
+
+
+def load_run(place: Place) -> Run | None:
+    """Return the unfinished run of ``place``, or None."""
+    content = _load(place, RUN)
+    return None if content is None else _run(content)
+
+
+def save_run(place: Place, run: Run) -> None:
+    place.save(RUN, pa.py_buffer(orjson.dumps(asdict(run))))
+
+
+def load_publication(place: Place) -> tuple[Manifest, dict[str, str], list[str]] | None:
+    """Return a publication begun and not completed: its manifest, the moves and the removals still to make."""
+    content = _load(place, PUBLICATION)
+    if content is None:
+        return None
+    manifest = Manifest(_run(content["run"]), tuple(_entry(entry) for entry in content["files"]))
+    return manifest, content["moves"], content["removals"]
+
+
+def save_publication(place: Place, manifest: Manifest, moves: dict[str, str], removals: Sequence[str]) -> None:
+    content = {"run": asdict(manifest.run), "files": [asdict(entry) for entry in manifest.files], "moves": moves, "removals": removals}
+    place.save(PUBLICATION, pa.py_buffer(orjson.dumps(content)))
+
+
+def _load(place: Place, path: str) -> Any:
+    raw = place.load(path)
+    if raw is None:
+        return None
+    try:
+        return records.parse_json(raw)
+    except ValueError as error:
+        raise unreadable(place.show(path), f"it is not JSON ({error})") from error
+
+
+def _run(content: dict[str, Any]) -> Run:
+    run = Run(**{name: content[name] for name in Run.__dataclass_fields__ if name != "replaces"}, replaces=tuple(content["replaces"]))
+    if not isinstance(run.dimension, int) or run.dimension < 0:
+        raise ValueError("dimension")
+    return run
+
+
+def _entry(content: dict[str, Any]) -> Entry:
+    entry = Entry(**content)
+    parts = entry.path.split("/")
+    if ".." in parts or "" in parts or not re.fullmatch(r"[0-9a-f]{64}", entry.sha256) or not isinstance(entry.records, int):
+        raise ValueError(f"file {entry.path!r}")
+    return entry

@@ -1,0 +1,127 @@
+"""The parts of a run on their way into an export: staged under their part's name, published under their final one.
+
+``_staging/<namespace>/<part>.<records>.<sha256>.parquet`` says everything about a file without a journal beside it, on a disk as in
+a bucket. Publication is written down first and then carried out, so a kill in its middle is completed by the next ``finish``.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from migrator.connectors.parquet import manifest as manifests
+from migrator.connectors.parquet.manifest import Entry, Manifest
+from migrator.connectors.parquet.naming import STAGING_FOLDER, folder_of, namespace_of
+from migrator.errors import PermanentError
+from migrator.failpoints import failpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from migrator.connectors.parquet.manifest import Run
+    from migrator.connectors.parquet.places import Place
+
+MOVES_AT_ONCE = 8
+"""In a bucket a move is two requests; on a disk it is nothing."""
+_STAGED = re.compile(re.escape(STAGING_FOLDER) + r"/(?P<folder>[^/]+)/(?P<part>[^/]+)\.(?P<records>\d+)\.(?P<sha256>[0-9a-f]{64})\.parquet")
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One namespace of one part."""
+
+    part: str
+    namespace: str
+    records: int
+    sha256: str
+    bytes: int
+    written: int = field(default=0, compare=False)
+    """Nanoseconds; of two versions of a part the newer one counts."""
+
+    @property
+    def path(self) -> str:
+        # a part's name may come from a file's: quoted, it is a safe name itself
+        return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{quote(self.part, safe='-_.~@=+,')}.{self.records}.{self.sha256}.parquet"
+
+
+def staged_files(place: Place) -> list[StagedFile]:
+    """Return what is staged, leaving out temporary files."""
+    found = []
+    for info in place.listing(STAGING_FOLDER):
+        match = _STAGED.fullmatch(place.relative(info))
+        if match:
+            part, namespace = unquote(match["part"]), namespace_of(match["folder"])
+            found.append(StagedFile(part, namespace, int(match["records"]), match["sha256"], int(info.size), int(info.mtime_ns or 0)))
+    return found
+
+
+def newest(files: Iterable[StagedFile]) -> list[StagedFile]:
+    """Return one file for each part and namespace: a kill between writing a part again and removing the old one leaves two."""
+    chosen: dict[tuple[str, str], StagedFile] = {}
+    for file in sorted(files, key=lambda file: file.written):
+        chosen[file.part, file.namespace] = file
+    return list(chosen.values())
+
+
+def publish(place: Place, run: Run, staged: Sequence[StagedFile], published: Sequence[Entry], dropped: Sequence[Entry]) -> None:
+    """Give the staged files their final names, replacing published files of the same parts and removing ``dropped`` ones."""
+    rewritten = {file.part for file in staged}
+    gone = {entry.path for entry in dropped}
+    kept = [entry for entry in published if entry.part not in rewritten and entry.path not in gone]
+    old_names = {(entry.part, entry.namespace): entry.path for entry in published}
+    new_names = _numbered(run, staged, old_names)
+    entries = [Entry(new_names[file], file.namespace, file.part, file.records, file.bytes, file.sha256) for file in staged]
+    complete = Manifest(run, tuple(sorted([*kept, *entries], key=lambda entry: entry.path)))
+    current = {entry.path for entry in complete.files}
+    removals = sorted({*(entry.path for entry in published), *gone, *run.replaces} - current)
+    moves = {file.path: new_names[file] for file in staged}
+    manifests.save_publication(place, complete, moves, removals)
+    failpoint("parquet.publication_written")
+    carry_out(place, complete, moves, removals)
+
+
+def _numbered(run: Run, staged: Sequence[StagedFile], old_names: Mapping[tuple[str, str], str]) -> dict[StagedFile, str]:
+    """Name the files of each namespace in the order of the source, going on after the numbers already given."""
+    last: dict[str, int] = {}
+    for path in old_names.values():
+        folder, _, name = path.rpartition("/")
+        last[folder] = max(last.get(folder, 0), int(name.removesuffix(".parquet").rpartition("-")[2]))
+    names = {}
+    for file in sorted(staged, key=lambda file: natural(file.part)):
+        folder = folder_of(file.namespace)
+        if known := old_names.get((file.part, file.namespace)):
+            names[file] = known
+            continue
+        last[folder] = last.get(folder, 0) + 1
+        names[file] = f"{folder}/{run.started}-{last[folder]:06}.parquet"
+    return names
+
+
+def natural(part: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts ``s-2.10`` after ``s-2.9``."""
+    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in re.split(r"(\d+)", part)]
+
+
+def carry_out(place: Place, complete: Manifest, moves: Mapping[str, str], removals: Iterable[str]) -> None:
+    """Do what ``publish`` wrote down, as far as it is not done yet."""
+    sizes = {entry.path: entry.bytes for entry in complete.files}
+    with ThreadPoolExecutor(MOVES_AT_ONCE) as pool:
+        list(pool.map(lambda path: _move(place, path, moves[path], sizes[moves[path]]), moves))
+        list(pool.map(place.remove, removals))
+    for folder in sorted({path.rpartition("/")[0] for path in [*moves.values(), *removals]}):
+        place.sync(folder)
+    place.save(manifests.MANIFEST, complete.dump())
+    failpoint("parquet.manifest_written")
+    place.remove_folder(STAGING_FOLDER)
+    place.sync("")
+
+
+def _move(place: Place, path: str, to: str, size: int) -> None:
+    if place.size(path) is not None:
+        place.move(path, to)
+        failpoint("parquet.file_moved")
+    elif place.size(to) != size:
+        raise PermanentError(f"{place.show(path)} was removed before it was published", fix="run the migration again into an empty folder", code="staging_lost")
