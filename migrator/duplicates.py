@@ -123,9 +123,10 @@ def rows_of(start: int, rows: npt.NDArray[np.int64] | None, count: int) -> npt.N
 
 
 def _selected(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], transform: Transform, *, ids_only: bool) -> npt.NDArray[np.void]:
-    mask = transform.select(batch)
-    if mask is not None:
-        batch, rows = batch.filter(pa.array(mask)), rows[mask]
+    rules = (transform.in_namespaces, transform.matching) if "metadata" in batch.schema.names else (transform.in_namespaces,)
+    for rule in rules:
+        if (mask := rule(batch)) is not None:
+            batch, rows = batch.filter(pa.array(mask)), rows[mask]
     batch = transform.route(batch)
     keys = hashed(batch.column("id"), batch.column("namespace"), ids_only=ids_only)
     keys["row"] = rows

@@ -34,15 +34,26 @@ class Transform:
         """Whether records may change their namespace."""
         return self.target_namespace is not None or self.namespace_from is not None
 
-    def select(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
-        """Return which rows are selected, or None when all are."""
-        mask = None
-        if self.namespaces is not None:
-            mask = pc.is_in(batch.column("namespace"), pa.array(sorted(self.namespaces), pa.string())).to_numpy(zero_copy_only=False)
-        if self.matches is not None:
-            found = np.fromiter((self.matches(_metadata(text)) for text in batch.column("metadata").to_pylist()), np.bool_, len(batch))
-            mask = found if mask is None else mask & found
-        return None if mask is None or mask.all() else mask
+    def in_namespaces(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
+        """Return which rows lie in a selected namespace, or None when all do."""
+        if self.namespaces is None:
+            return None
+        mask: npt.NDArray[np.bool_] = pc.is_in(batch.column("namespace"), pa.array(sorted(self.namespaces), pa.string())).to_numpy(zero_copy_only=False)
+        return None if mask.all() else mask
+
+    def matching(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
+        """Return which rows match the filter, or None when all do."""
+        if self.matches is None:
+            return None
+        mask = np.fromiter((self.matches(_metadata(text)) for text in batch.column("metadata").to_pylist()), np.bool_, len(batch))
+        return None if mask.all() else mask
+
+    def selected(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows in a selected namespace that match the filter."""
+        for rule in (self.in_namespaces, self.matching):
+            if (mask := rule(batch)) is not None:
+                batch = batch.filter(pa.array(mask))
+        return batch
 
     def route(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with every record's target namespace."""

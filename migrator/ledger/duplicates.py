@@ -32,7 +32,7 @@ def resolve(ledger: Ledger, lease: Lease, *, policy: OnDuplicate) -> None:
     rejected = tuple(_unequal(ledger, run, policy))
     progress.add_splits(ledger, lease, [Split(SPLIT, None, {})], {})
     counts = Counts(rejected=len(rejected), duplicate=-len(rejected))
-    progress.commit(ledger, lease, progress.Checkpoint(SPLIT, 0, "", counts, {}, rejected))
+    progress.commit(ledger, lease, progress.Checkpoint(SPLIT, 0, "", 0, counts, {}, rejected))
     progress.finish_split(ledger, lease, SPLIT)
 
 

@@ -43,6 +43,8 @@ class Checkpoint:
     split_id: str
     sequence: int
     cursor: str
+    read: int
+    """Rows read in the selected namespaces, whether the filter matched them or not."""
     counts: Counts
     digests: Mapping[str, NamespaceDigest]
     """Of what was written, per target namespace."""
@@ -95,7 +97,7 @@ def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
             raise LedgerError(f"checkpoint {split}.{checkpoint.sequence} of run {run} is out of order", fix="resume the run; if it happens again, report it")
         record = _record(checkpoint, time.time())
         chain = _link(row["chain"], record)
-        db.execute("INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (run, *record, chain))
+        db.execute("INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (run, *record, chain))
         counts = tuple(checkpoint.counts.to_json().values())
         additions = ", ".join(f"{name}={name}+?" for name in COUNT_NAMES)
         advance = f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?"  # noqa: S608 - names are ours
@@ -107,7 +109,7 @@ def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
 def _record(checkpoint: Checkpoint, now: float) -> tuple[Any, ...]:
     digests = json.dumps({name: digest.to_json() for name, digest in sorted(checkpoint.digests.items())})
     counts = checkpoint.counts.to_json().values()
-    return (checkpoint.split_id, checkpoint.sequence, checkpoint.cursor, *counts, digests, now, checkpoint.seconds)
+    return (checkpoint.split_id, checkpoint.sequence, checkpoint.cursor, checkpoint.read, *counts, digests, now, checkpoint.seconds)
 
 
 def _link(previous: str, record: Sequence[Any]) -> str:
@@ -150,6 +152,12 @@ def counts(ledger: Ledger, run: str) -> Counts:
     """Return the counts of the whole run."""
     row = ledger.row(f"SELECT {', '.join(f'COALESCE(SUM({name}),0) AS {name}' for name in COUNT_NAMES)} FROM splits WHERE run=?", (run,))  # noqa: S608
     return _counts(row)
+
+
+def rows_read(ledger: Ledger, run: str) -> int:
+    """Return how many rows of the selected namespaces were read."""
+    row = ledger.row("SELECT COALESCE(SUM(read),0) AS rows FROM checkpoints WHERE run=?", (run,))
+    return int(row["rows"]) if row else 0
 
 
 def _counts(row: Any) -> Counts:

@@ -109,7 +109,9 @@ def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
     duplicate = written.scanned - len(written.batch) - len(written.rejected)
     counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, duplicate)
-    checkpoint = progress.Checkpoint(where.split.id, write.sequence, written.cursor, counts, written.digests, written.rejected, written.held, seconds)
+    checkpoint = progress.Checkpoint(
+        where.split.id, write.sequence, written.cursor, written.read, counts, written.digests, written.rejected, written.held, seconds
+    )
     failpoint("before_commit")
     progress.commit(job.ledger, job.lease, checkpoint)
     failpoint("after_commit")

@@ -41,8 +41,10 @@ class Prepared:
     hashes: RowHashes
     digests: Mapping[str, NamespaceDigest]
     cursor: str
+    read: int
+    """Rows of the source this stands for, in the selected namespaces, whether the filter matches them or not."""
     scanned: int
-    """Selected rows of the source this stands for."""
+    """Of those, the ones the filter matches."""
     rejected: tuple[Rejected, ...]
     held: tuple[Held, ...]
 
@@ -56,14 +58,16 @@ class Prepared:
         batch = self.batch.filter(pa.array(keep))
         hashes = RowHashes(self.hashes.keys[keep], self.hashes.rows[keep])
         digests = namespace_digests(hashes, batch.column("namespace"))
-        return Prepared(batch, hashes, digests, self.cursor, self.scanned, (*self.rejected, *rejected), self.held)
+        return Prepared(batch, hashes, digests, self.cursor, self.read, self.scanned, (*self.rejected, *rejected), self.held)
 
 
 def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
     """Select, route, judge, hold duplicates back and hash the rows of ``chunk``."""
     batch, rows = chunk.batch, rows_of(chunk.start, chunk.rows, len(chunk.batch))
-    batch, rows = _keep(batch, rows, rules.transform.select(batch))
+    batch, rows = _keep(batch, rows, rules.transform.in_namespaces(batch))
     unreadable = [r for r in chunk.rejected if rules.transform.namespaces is None or r.namespace in rules.transform.namespaces]
+    read = len(batch) + len(unreadable)
+    batch, rows = _keep(batch, rows, rules.transform.matching(batch))
     scanned = len(batch) + len(unreadable)
     batch = rules.transform.route(batch)
     found = problems(batch, rules.capabilities, rules.metric)
@@ -77,7 +81,7 @@ def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
     if written is not None:
         batch = batch.filter(pa.array(written))
         hashes = RowHashes(hashes.keys[written], hashes.rows[written])
-    return Prepared(batch, hashes, namespace_digests(hashes, batch.column("namespace")), chunk.cursor, scanned, rejected, held)
+    return Prepared(batch, hashes, namespace_digests(hashes, batch.column("namespace")), chunk.cursor, read, scanned, rejected, held)
 
 
 def _keep(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:

@@ -101,12 +101,9 @@ def _unchanged(attempt: Attempt, collection: Collection) -> Collection:
 
 def _count_again(attempt: Attempt, source: Source) -> None:
     """Keep what the source counts now beside what reading it gave: a scan that missed records must not pass as whole."""
-    if attempt.plan.selection.filter is not None:
-        return
     chosen = attempt.plan.selection.namespaces
     counted = sum(count for name, count in source.describe().namespaces.items() if chosen is None or name in chosen)
-    scanned = progress.counts(attempt.ledger, attempt.run).scanned
-    rows.set_facts(attempt.ledger, attempt.lease, counted=counted, scanned=scanned)
+    rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run))
 
 
 def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:

@@ -99,8 +99,7 @@ def _target_rules(plan: Plan) -> Plan:
 def _selected_side(source: Source, transform: Transform, workers: int) -> Side:
     def content(chunk: Chunk, split_position: int) -> Content:
         del split_position
-        mask = transform.select(chunk.batch)
-        batch = transform.route(chunk.batch if mask is None else chunk.batch.filter(pa.array(mask)))
+        batch = transform.route(transform.selected(chunk.batch))
         return batch, hash_rows(batch)
 
     return Side(source, list(source.splits(Selection(), workers)), READ_RECORDS, content, routed_fetch(source, transform))

@@ -68,7 +68,7 @@ def _counts(attempt: Attempt, found: Comparison, kind: str) -> Counts:
 def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
     """Return a finding when reading the source gave another number of records than the source itself counts."""
     facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
-    if "counted" not in facts or facts["counted"] == facts["scanned"]:
+    if "counted" not in facts or facts["counted"] == facts["read"]:
         return []
     message = f"the source counts {facts['counted']:,} records, but reading it gave {facts['scanned']:,}"
     return [{"severity": "lossy", "code": "scan_incomplete", "message": message, "fix": "stop writes to the source and start a new run"}]
@@ -97,6 +97,8 @@ def sentence(result: dict[str, Any]) -> str:
         return f"proven: {counts['copied']:,} records are in the target with equal digests ({result['digests']['target'][:12]})"
     if result["verdict"] == "differs":
         return f"differs: {result['differences_total']:,} records are not the same on both sides"
+    if not counts["rejected"]:
+        return f"incomplete: {next(finding['message'] for finding in reversed(result['findings']) if finding['code'] == 'scan_incomplete')}"
     return f"incomplete: {counts['rejected']:,} of {counts['scanned']:,} records were rejected; everything else is equal"
 
 
