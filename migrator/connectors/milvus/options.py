@@ -1,0 +1,199 @@
+"""What a Milvus endpoint says, read and checked once: address, sign-in, fields, and how to create a collection."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from migrator import secrets
+from migrator.endpoints import check_options, flag, whole_number
+from migrator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections import abc
+
+    from migrator.model import Endpoint
+
+NamespaceMode = Literal["partition_key", "partition", "collection"]
+MODES: tuple[NamespaceMode, ...] = ("partition_key", "partition", "collection")
+CONSISTENCY = {"strong": 0, "session": 1, "bounded": 2, "eventually": 3}
+TLS_FILES = ("server_pem_path", "ca_pem_path", "client_pem_path", "client_key_path")
+OPTIONS = frozenset(
+    {
+        *("uri", "token", "user", "password", "database", "secure", "server_name", *TLS_FILES, "connect_timeout", "timeout"),
+        *("namespace_mode", "namespace_field", "id_field", "vector_field", "sparse_field"),
+        *("shards", "index_type", "index_params", "dynamic", "consistency", "id_length"),
+    }
+)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_NAME = 255
+"""Milvus Limits: names have at most 255 characters. Lite accepts any name, so nothing but this check refuses one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A Milvus endpoint with its secrets resolved; keep it in memory only."""
+
+    collection: str
+    path: Path | None
+    """The Milvus Lite file, or None for a server."""
+    host: str = ""
+    port: int = 0
+    secure: bool = False
+    token: str = field(default="", repr=False)
+    database: str = ""
+    tls: abc.Mapping[str, str] = field(default_factory=dict)
+    """Option name -> path of the PEM file; ``server_name`` -> the name the certificate carries."""
+    connect_timeout: int = 5
+    timeout: int = 120
+    """Seconds a single request may take."""
+    namespace_mode: NamespaceMode = "partition_key"
+    mode_given: bool = False
+    namespace_field: str = ""
+    id_field: str = ""
+    vector_field: str = ""
+    sparse_field: str = ""
+    shards: int = 1
+    index_type: str = ""
+    index_params: abc.Mapping[str, Any] = field(default_factory=dict)
+    dynamic: bool = True
+    consistency: int = CONSISTENCY["bounded"]
+    id_length: int = 512
+
+    @property
+    def address(self) -> str:
+        """Where the data is, for messages."""
+        return str(self.path) if self.path is not None else f"{self.host}:{self.port}"
+
+
+def read_options(endpoint: Endpoint) -> Settings:
+    """Return what ``endpoint`` says. Raise ``ConfigError`` for a bad name, address or option."""
+    check_options(endpoint, OPTIONS)
+    if not endpoint.resource:
+        raise ConfigError("the Milvus endpoint names no collection", fix="write milvus:COLLECTION?uri=./demo.db", code="bad_endpoint")
+    checked_name("collection", endpoint.resource)
+    path, host, port, secure, uri_database = _address(endpoint)
+    options = endpoint.options
+    return Settings(
+        collection=endpoint.resource,
+        path=path,
+        host=host,
+        port=port,
+        secure=flag(endpoint, "secure", default=secure),
+        token="" if path is not None else _token(endpoint),
+        database=options.get("database", uri_database),
+        tls=_tls(endpoint),
+        connect_timeout=whole_number(endpoint, "connect_timeout", default=5, most=600),
+        timeout=whole_number(endpoint, "timeout", default=120, most=86_400),
+        namespace_mode=_choice(endpoint, "namespace_mode", MODES, "partition_key"),  # type: ignore[arg-type]
+        mode_given="namespace_mode" in options,
+        shards=whole_number(endpoint, "shards", default=1, most=16),
+        index_type=options.get("index_type", "").upper(),
+        index_params=_json_object(endpoint, "index_params"),
+        dynamic=flag(endpoint, "dynamic", default=True),
+        consistency=CONSISTENCY[_choice(endpoint, "consistency", tuple(CONSISTENCY), "bounded")],
+        id_length=whole_number(endpoint, "id_length", default=512, most=65_535),
+        **{name: checked_name(name, options[name]) for name in ("namespace_field", "id_field", "vector_field", "sparse_field") if options.get(name)},
+    )
+
+
+def checked_name(what: str, name: str) -> str:
+    """Return ``name``. Raise ``ConfigError`` when Milvus would not take it."""
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME:
+        raise ConfigError(
+            f"{name!r} is no name Milvus accepts for {what}",
+            fix=f"use at most {MAX_NAME} letters, digits and underscores, not starting with a digit",
+            code="bad_name",
+        )
+    return name
+
+
+def _address(endpoint: Endpoint) -> tuple[Path | None, str, int, bool, str]:
+    """Return the Lite path, host, port, whether TLS is on, and the database the address names."""
+    uri = endpoint.options.get("uri") or os.environ.get("MILVUS_URI", "")
+    if not uri:
+        raise ConfigError("the Milvus endpoint has no uri", fix="add ?uri=./demo.db or ?uri=http://host:19530, or set MILVUS_URI", code="missing_option")
+    if "://" not in uri:
+        return _lite_path(uri), "", 0, False, ""
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"uri={uri} is no address: {error}", fix="write http://host:19530", code="bad_option") from None
+    if parts.username or parts.password:
+        raise ConfigError("the Milvus uri carries a sign-in, which would be stored with the plan", fix="use token=env:MILVUS_TOKEN", code="secret_in_uri")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"uri={uri} is no address of a Milvus server", fix="write http://host:19530, https://host:19530 or ./demo.db", code="bad_option")
+    secure = parts.scheme == "https"
+    return None, parts.hostname, port or (443 if secure else 19530), secure, parts.path.strip("/")
+
+
+def hosted() -> bool:
+    """Return whether this process serves people who must not reach its own files (``MIGRATOR_HOSTED=1``)."""
+    return os.environ.get("MIGRATOR_HOSTED", "").lower() in {"1", "true", "yes"}
+
+
+def _lite_path(uri: str) -> Path:
+    if hosted():
+        raise ConfigError(
+            "a shared installation opens no local Milvus Lite files", fix="give the http:// or https:// address of a server", code="local_refused"
+        )
+    path = Path(uri)
+    if path.suffix != ".db":
+        raise ConfigError(f"uri={uri} is neither an address nor a Milvus Lite file", fix="a Milvus Lite file ends in .db: uri=./demo.db", code="bad_option")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"the folder of {uri} does not exist", fix=f"create {path.parent}", code="missing_folder")
+    return path
+
+
+def _token(endpoint: Endpoint) -> str:
+    """Return ``user:password`` or an API key; empty when the server asks for none."""
+    options = endpoint.options
+    if "token" in options and ("user" in options or "password" in options):
+        raise ConfigError("the Milvus endpoint has a token and a user", fix="keep token=, or user= and password=", code="bad_endpoint")
+    if ("user" in options) != ("password" in options):
+        raise ConfigError("user= and password= of the Milvus endpoint belong together", fix="give both: user=root&password=env:NAME", code="missing_option")
+    if "user" in options:
+        return f"{options['user']}:{secrets.resolve(options['password'], option='password')}"
+    if options.get("token"):
+        return secrets.resolve(options["token"], option="token", default_env="MILVUS_TOKEN")
+    return os.environ.get("MILVUS_TOKEN", "")
+
+
+def _tls(endpoint: Endpoint) -> dict[str, str]:
+    chosen = {name: endpoint.options[name] for name in (*TLS_FILES, "server_name") if endpoint.options.get(name)}
+    for name in TLS_FILES:
+        if name not in chosen:
+            continue
+        if hosted():
+            raise ConfigError(f"a shared installation reads no local file for {name}", fix=f"leave {name} out", code="local_refused")
+        if not Path(chosen[name]).is_file():
+            raise ConfigError(f"{name}={chosen[name]} is no file", fix=f"correct {name}=", code="missing_file")
+    if ("client_pem_path" in chosen) != ("client_key_path" in chosen):
+        raise ConfigError("client_pem_path and client_key_path belong together", fix="give both", code="missing_option")
+    return chosen
+
+
+def _choice(endpoint: Endpoint, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = endpoint.options.get(name, default).lower()
+    if value not in allowed:
+        raise ConfigError(f"{name}={value} of milvus is not one of {', '.join(allowed)}", fix=f"correct {name}=", code="bad_option")
+    return value
+
+
+def _json_object(endpoint: Endpoint, name: str) -> dict[str, Any]:
+    text = endpoint.options.get(name)
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} of milvus is no JSON: {error}", fix=f'write {name}={{"M": 16, "efConstruction": 200}}', code="bad_option") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name} of milvus is no JSON object", fix=f'write {name}={{"M": 16}}', code="bad_option")
+    return value

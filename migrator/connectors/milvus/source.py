@@ -1,0 +1,237 @@
+"""Milvus as a source: what is in a collection, and its records in the order of their keys."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pymilvus.grpc_gen import milvus_pb2 as pb
+
+from migrator.connectors.milvus import names, search
+from migrator.connectors.milvus.layout import SCALARS, Layout, read_layout
+from migrator.connectors.milvus.pages import to_batch
+from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, RemoteReader, ensure_loaded, reader_for
+from migrator.errors import ConfigError, MigratorError
+from migrator.model import DEFAULT_NAMESPACE, Chunk, Collection, Finding, Split
+from migrator.records import constant, empty_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from migrator.connectors.milvus.options import Settings
+    from migrator.connectors.milvus.wire import Wire
+    from migrator.model import Selection
+
+SCANNED_COUNT = 1_000_000
+"""Collections up to this size are counted by listing their keys (0.7 M a second), which also finds keys that occur twice."""
+MANY_NAMESPACES = 200
+
+
+class MilvusSource:
+    """Reads one collection, or in collection mode the family of collections named after it."""
+
+    def __init__(self, wire: Wire, settings: Settings) -> None:
+        """Find the collections. Raise ``ConfigError`` when there is none."""
+        self._wire = wire
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._layouts: dict[str, Layout] = {}
+        self._readers: dict[str, Reader] = {}
+        self._loaded: list[str] = []
+        existing = wire.call("ShowCollections", pb.ShowCollectionsRequest(), "list the collections").collection_names
+        family = settings.namespace_mode == "collection"
+        self._collections = names.collections_of(settings.collection, existing) if family else {DEFAULT_NAMESPACE: settings.collection}
+        if not any(name in existing for name in self._collections.values()):
+            known = ", ".join(sorted(existing)[:10]) or "none"
+            raise ConfigError(f"Milvus at {wire.address} has no collection {settings.collection}", fix=f"it has: {known}", code="not_found")
+
+    def _open(self, collection: str) -> tuple[Layout, Reader]:
+        """Return layout and reader of ``collection``, loaded."""
+        with self._lock:
+            if collection not in self._layouts:
+                layout = read_layout(self._wire, collection, self._settings)
+                if ensure_loaded(self._wire, layout):
+                    self._loaded.append(collection)
+                self._readers[collection] = reader_for(self._wire, collection)
+                self._layouts[collection] = layout
+            return self._layouts[collection], self._readers[collection]
+
+    def _first(self) -> Layout:
+        return self._open(next(iter(self._collections.values())))[0]
+
+    def _places(self) -> dict[str | None, Place]:
+        """Return namespace -> place; the namespace is None where a field of the rows names it."""
+        mode = self._settings.namespace_mode
+        if mode == "collection":
+            return {namespace: Place(collection) for namespace, collection in self._collections.items()}
+        name = self._settings.collection
+        if mode == "partition":
+            request = pb.ShowPartitionsRequest(collection_name=name)
+            listed = self._wire.call("ShowPartitions", request, f"list the partitions of {name}").partition_names
+            return {names.decode_namespace(partition): Place(name, partition) for partition in sorted(listed)}
+        return {(None if self._first().namespace else DEFAULT_NAMESPACE): Place(name)}
+
+    def describe(self) -> Collection:
+        layout = self._first()
+        counts, findings = self._counts()
+        return Collection(
+            name=self._settings.collection,
+            dimension=layout.dimension,
+            metric=layout.metric,
+            id_type=layout.id_type,
+            namespaces=counts,
+            fields={scalar.name: SCALARS[scalar.type] for scalar in layout.scalars},
+            kind=self._wire.product,
+            sparse=layout.sparse is not None,
+            unique_ids=True,  # a query returns each key once, even where rows share it: see _duplicates
+            findings=(*layout.findings(), *findings),
+        )
+
+    def _counts(self) -> tuple[dict[str, int], list[Finding]]:
+        counts: dict[str, int] = {}
+        findings: list[Finding] = []
+        for namespace, place in self._places().items():
+            layout, reader = self._open(place.collection)
+            total = reader.count(layout, place)
+            remote = isinstance(reader, RemoteReader)
+            if remote and total > SCANNED_COUNT:
+                found = {namespace: total} if namespace is not None else _grouped(reader, layout, place, total)
+            else:
+                found = _tally(reader, layout, place, namespace)
+                findings += _duplicates(place, total, sum(found.values()))
+            for name, count in found.items():
+                if count or self._settings.namespace_mode == "collection":
+                    counts[name] = counts.get(name, 0) + count
+        return counts or {DEFAULT_NAMESPACE: 0}, findings
+
+    def splits(self, selection: Selection, count: int, align: int = 1) -> Iterable[Split]:
+        """Return slices of the keys, equal in rows. To cut, the keys are listed once; one split a place needs no listing."""
+        wanted = tuple(sorted(set(selection.namespaces))) if selection.namespaces is not None else None
+        places = [(namespace, place) for namespace, place in self._places().items() if wanted is None or namespace is None or namespace in wanted]
+        for number, (namespace, place) in enumerate(places):
+            chosen = Place(place.collection, place.partition, wanted if namespace is None else None)
+            yield from self._slices(number, namespace, chosen, max(1, count // len(places)), align)
+
+    def _slices(self, number: int, namespace: str | None, place: Place, count: int, align: int) -> Iterator[Split]:
+        layout, reader = self._open(place.collection)
+        state: dict[str, Any] = {"collection": place.collection, "partition": place.partition, "after": None, "up_to": None}
+        state["namespaces"] = list(place.namespaces) if place.namespaces is not None else None
+        if count == 1:
+            yield Split(f"m{number}-0", namespace, state, None)
+            return
+        keys = [page.keys for page in reader.pages(layout, place, None, None, MAX_WINDOW, vectors=False)]
+        rows = sum(map(len, keys))
+        whole = pa.chunked_array(keys) if keys else None
+        ends = [*sorted({end for part in range(1, count) if 0 < (end := rows * part // count // align * align) < rows}), rows]
+        start, previous = 0, None
+        for part, end in enumerate(ends):
+            last = whole[end - 1].as_py() if whole is not None and end < rows else None
+            yield Split(f"m{number}-{part}", namespace, state | {"after": previous, "up_to": last}, end - start)
+            start, previous = end, last
+
+    def _of(self, split: Split) -> tuple[Layout, Reader, Place]:
+        chosen = split.state["namespaces"]
+        place = Place(split.state["collection"], split.state["partition"], tuple(chosen) if chosen is not None else None)
+        return (*self._open(place.collection), place)
+
+    def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
+        layout, reader, place = self._of(split)
+        position = json.loads(cursor) if cursor else {"after": split.state["after"], "start": 0}
+        start = int(position["start"])
+        for page in reader.pages(layout, place, position["after"], split.state["up_to"], records, vectors=True):
+            for first in range(0, len(page), records):
+                part = page.slice(first, min(records, len(page) - first))
+                batch, rejected, kept = to_batch(part, layout, split.namespace or DEFAULT_NAMESPACE)
+                after = json.dumps({"after": part.keys[-1].as_py(), "start": start + len(part)})
+                yield Chunk(batch, after, start, None if kept is None else kept + start, rejected)
+                start += len(part)
+
+    def keys(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` (string or int64) and ``namespace`` of every row of ``split``, in the order of ``read``."""
+        layout, reader, place = self._of(split)
+        for page in reader.pages(layout, place, split.state["after"], split.state["up_to"], MAX_WINDOW, vectors=False):
+            namespaces = page.namespaces if page.namespaces is not None else constant(split.namespace or DEFAULT_NAMESPACE, len(page))
+            yield pa.RecordBatch.from_arrays([page.keys, namespaces], ["id", "namespace"])
+
+    def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
+        place = next((place for name, place in self._places().items() if name in {None, namespace}), None)
+        if place is None or not ids:
+            return empty_batch(self._first().dimension)
+        layout, reader = self._open(place.collection)
+        wanted = [key for key in (as_key(name, layout) for name in ids) if key is not None]
+        batches = []
+        for start in range(0, len(wanted), 1000):
+            batch, _, _ = to_batch(reader.fetch(layout, place, wanted[start : start + 1000]), layout, namespace)
+            batches.append(batch.filter(pc.equal(batch.column("namespace"), namespace)))
+        return pa.concat_batches(batches) if batches else empty_batch(layout.dimension)
+
+    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+        places = [place for name, place in self._places().items() if name is None or namespace is None or name == namespace]
+        return search.search_places(self._wire, [(place, self._open(place.collection)[0]) for place in places], vectors, top_k, namespace)
+
+    def close(self) -> None:
+        """Release what was loaded only for us, and the connection. Safe twice."""
+        for collection in self._loaded:
+            if self._wire.lease is None:
+                try:
+                    self._wire.call("ReleaseCollection", pb.ReleaseCollectionRequest(collection_name=collection), f"release {collection}")
+                except MigratorError:
+                    break  # the copy is not harmed by what stays loaded, and a broken connection was reported where it broke
+        self._loaded = []
+        self._wire.close()
+
+
+def as_key(name: str, layout: Layout) -> str | int | None:
+    """Return the collection's key for id ``name``, None when it cannot be one."""
+    if layout.id_type != "int64":
+        return name
+    try:
+        number = int(name)
+    except ValueError:
+        return None
+    return number if str(number) == name and -(2**63) <= number < 2**63 else None
+
+
+def _tally(reader: Reader, layout: Layout, place: Place, namespace: str | None) -> dict[str, int]:
+    """Return the rows in each namespace, counted key by key."""
+    counts: dict[str, int] = {}
+    for page in reader.pages(layout, place, None, None, MAX_WINDOW, vectors=False):
+        if namespace is not None or page.namespaces is None:
+            counts[namespace or DEFAULT_NAMESPACE] = counts.get(namespace or DEFAULT_NAMESPACE, 0) + len(page)
+            continue
+        for entry in page.namespaces.value_counts():
+            name = entry["values"].as_py()
+            counts[name] = counts.get(name, 0) + entry["counts"].as_py()
+    return counts
+
+
+def _grouped(reader: Any, layout: Layout, place: Place, total: int) -> dict[str, int]:
+    """Return the rows in each namespace by asking, again and again, for a row in none of those known; after many, by listing keys."""
+    field = layout.namespace.name if layout.namespace else ""
+    counts: dict[str, int] = {}
+    while sum(counts.values()) < total:
+        others = f"{field} not in [{', '.join(names.literal(name) for name in counts)}]" if counts else ""
+        answer = reader.query(layout, place, others, [layout.key.name, field], 1)
+        found = [data.scalars.string_data.data for data in answer.fields_data if data.field_name == field]
+        if not found or not found[0]:
+            break
+        if len(counts) == MANY_NAMESPACES:
+            return _tally(reader, layout, place, None)
+        counts[found[0][0]] = reader.count(layout, place, f"{field} == {names.literal(found[0][0])}")
+    return counts
+
+
+def _duplicates(place: Place, counted: int, seen: int) -> list[Finding]:
+    if counted <= seen:
+        return []
+    return [
+        Finding(
+            "lossy",
+            "duplicate_keys",
+            f"Milvus counts {counted - seen} more rows in {place.collection} than it shows: of rows that share a key it shows one, and only that is copied",
+            fix="delete the keys concerned and write them once, with upsert",
+        )
+    ]

