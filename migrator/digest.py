@@ -73,7 +73,7 @@ def _canonical_numbers(metadata: pa.Array) -> list[bytes | None]:
     texts: list[bytes | None] = pc.cast(metadata, pa.binary()).to_pylist()
     suspects = pc.match_substring_regex(metadata, _SEVERAL_SPELLINGS)
     if pc.any(suspects).as_py():
-        for row in np.flatnonzero(suspects.fill_null(value=False).to_numpy(zero_copy_only=False)):
+        for row in np.flatnonzero(suspects.fill_null(fill_value=False).to_numpy(zero_copy_only=False)):
             texts[row] = equal_numbers(texts[row] or b"")
     return texts
 

@@ -62,7 +62,7 @@ def raw_record(record: abc.Mapping[str, Any]) -> str:
 
 
 def _rows(mask: pa.Array | np.ndarray[Any, Any]) -> list[int]:
-    flags = mask if isinstance(mask, np.ndarray) else mask.fill_null(value=False).to_numpy(zero_copy_only=False)
+    flags = mask if isinstance(mask, np.ndarray) else mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False)
     return [int(row) for row in np.flatnonzero(flags)]
 
 
