@@ -7,10 +7,12 @@ a fixed peer port): a file lock makes a second test session wait for the first.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -97,17 +99,21 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
     raise RuntimeError(f"{process.args!r} was not ready in {READY_SECONDS:.0f} s: {log.read_text(errors='replace')[-2000:]}")
 
 
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed test session leaves no server behind
+
+
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``command`` in its own session; on leaving end it and every child it left."""
+    """Run ``command``; on leaving, or when this process is killed, end it."""
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True, **options)  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, **options)  # type: ignore[call-overload]  # noqa: PLW1509
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=3)  # Milvus takes longer when it has work left; its data is thrown away
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -112,7 +112,8 @@ class Engine:
         if layout.vector and columns.values is not None:
             given[layout.vector] = matrix_to_array(columns.values)
         if layout.sparse and columns.sparse is not None:
-            given[layout.sparse] = pa.array(columns.sparse, pa.binary())
+            # empty rather than null: Lite answers nulls in place, the SDK expects them left out, and shifts the rows after one
+            given[layout.sparse] = pa.array([row or b"" for row in columns.sparse], pa.binary())
         if layout.namespace:
             given[layout.namespace.name] = columns.namespaces
         if columns.dynamic is not None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from migrator.connectors.milvus.options import MAX_NAME, NAME
 from migrator.model import DEFAULT_NAMESPACE
 from migrator.records import dump_json, parse_json
@@ -96,11 +94,12 @@ def collections_of(base: str, existing: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
+
+
 def literal(value: str | int) -> str:
-    """Return ``value`` for a filter expression; JSON's escapes are Milvus's, but only outside surrogate pairs, so text stays UTF-8."""
-    if isinstance(value, int):
-        return str(value)
-    return orjson.dumps(value).decode()
+    """Return ``value`` for a filter. Only these four characters are escaped: Lite knows no ``\\u``, and 2.3.5 no surrogate pairs."""
+    return str(value) if isinstance(value, int) else f'"{value.translate(_ESCAPES)}"'
 
 
 def after(field: str, value: str | int) -> str:

@@ -30,6 +30,7 @@ MAX_WINDOW = 16_384
 """Milvus Limits: the most rows a query may return (proxy.maxResultWindow)."""
 PAGE_BYTES = 16 << 20
 STRONG, CUSTOMIZED = 0, 4
+"""common.ConsistencyLevel"""
 
 Key = Any
 """An int, or a str."""
@@ -53,9 +54,6 @@ class Reader(Protocol):
 
     def fetch(self, layout: Layout, place: Place, keys: Sequence[Key]) -> Page:
         """Return the rows that exist among ``keys``, at most ``MAX_WINDOW`` of them."""
-
-    def count(self, layout: Layout, place: Place, filters: str = "") -> int:
-        """Return how many rows there are; only a ``RemoteReader`` takes ``filters``."""
 
 
 def reader_for(wire: Wire, collection: str) -> Reader:
@@ -90,19 +88,25 @@ class EngineReader:
         wanted = pc.is_in(view.keys, value_set=pa.array(list(keys), view.keys.type))
         return self._engine.page(view, np.flatnonzero(wanted.to_numpy(zero_copy_only=False)), layout)
 
-    def count(self, layout: Layout, place: Place, filters: str = "") -> int:  # noqa: ARG002 (the protocol's)
-        return len(self._view(layout, place).keys)
-
 
 class RemoteReader:
-    """Reads over gRPC. Everything acknowledged before the reader was made is seen."""
+    """Reads over gRPC. Each method sees everything acknowledged before it was called."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._level, self._timestamp = _consistency(wire)
 
-    def query(self, layout: Layout, place: Place, filters: str, output: Sequence[str], limit: int | None = None, *, ordered: bool = False) -> Any:
-        """Return the answer to one query."""
+    def query(
+        self,
+        layout: Layout,
+        place: Place,
+        filters: str,
+        output: Sequence[str],
+        *,
+        limit: int | None = None,
+        seen: tuple[int, int] = (0, 0),
+        ordered: bool = False,
+    ) -> Any:
+        """Return the answer to one query; ``seen`` is consistency level and timestamp."""
         params = {"limit": str(limit)} if limit is not None else {}
         if ordered:
             # As the SDK's QueryIterator asks: pages are prefixes of the key order, also where keys occur twice. They may be
@@ -116,8 +120,8 @@ class RemoteReader:
             expr=filters,
             output_fields=list(output),
             use_default_consistency=False,
-            consistency_level=self._level,
-            guarantee_timestamp=self._timestamp,
+            consistency_level=seen[0],
+            guarantee_timestamp=seen[1],
             query_params=[common_pb2.KeyValuePair(key=key, value=value) for key, value in params.items()],
         )
         return self._wire.call("Query", request, f"read {layout.collection}")
@@ -126,17 +130,17 @@ class RemoteReader:
         name = layout.key.name
         output = layout.output if vectors else [name, *([layout.namespace.name] if layout.namespace else [])]
         window = max(1, min(rows, MAX_WINDOW, PAGE_BYTES // (4 * layout.dimension + 1024))) if vectors else MAX_WINDOW
-        cursor = after
+        cursor, seen = after, _consistency(self._wire)
         while True:
             filters = names.both(names.after(name, cursor) if cursor is not None else "", names.up_to(name, up_to) if up_to is not None else "")
-            page = page_of(self.query(layout, place, filters, output, window, ordered=True), layout)
+            page = page_of(self.query(layout, place, filters, output, limit=window, seen=seen, ordered=True), layout)
             if not len(page):
                 return
             yield page
             cursor = page.keys[-1].as_py()
 
     def fetch(self, layout: Layout, place: Place, keys: Sequence[Key]) -> Page:
-        return page_of(self.query(layout, place, names.among(layout.key.name, keys), layout.output, MAX_WINDOW), layout)
+        return page_of(self.query(layout, place, names.among(layout.key.name, keys), layout.output, limit=MAX_WINDOW), layout)
 
     def count(self, layout: Layout, place: Place, filters: str = "") -> int:
         """Count at full consistency: the statistics count upserts twice and deletes not at all."""
@@ -157,12 +161,12 @@ def _consistency(wire: Wire) -> tuple[int, int]:
         return STRONG, 0
 
 
-def ensure_loaded(wire: Wire, layout: Layout) -> bool:
-    """Load the collection into memory unless it is; return whether that was needed. Raise ``PlanError`` when it has no index."""
+def ensure_loaded(wire: Wire, layout: Layout) -> None:
+    """Load the collection into memory unless it is. Raise ``PlanError`` when it has no index."""
     name = layout.collection
     state = wire.call("GetLoadState", pb.GetLoadStateRequest(collection_name=name), f"ask whether {name} is loaded").state
     if state == common_pb2.LoadStateLoaded:
-        return False
+        return
     if not layout.index_type and wire.lease is None:
         raise PlanError(
             f"collection {name} has no index on its vector field, so Milvus cannot load it", fix="finish the run that creates it, or create an index"
@@ -172,7 +176,7 @@ def ensure_loaded(wire: Wire, layout: Layout) -> bool:
     while True:
         progress = wire.call("GetLoadingProgress", pb.GetLoadingProgressRequest(collection_name=name), f"load {name}").progress
         if progress >= 100:
-            return True
+            return
         if time.monotonic() > end:
             raise TransientError(f"collection {name} is loaded to {progress} % only after {wire.settings.timeout} s", fix="resume later, or raise timeout=")
         time.sleep(0.1)

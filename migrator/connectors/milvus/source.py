@@ -13,8 +13,8 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 from migrator.connectors.milvus import names, search
 from migrator.connectors.milvus.layout import SCALARS, Layout, read_layout
 from migrator.connectors.milvus.pages import to_batch
-from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, RemoteReader, ensure_loaded, reader_for
-from migrator.errors import ConfigError, MigratorError
+from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, ensure_loaded, reader_for
+from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Chunk, Collection, Finding, Split
 from migrator.records import constant, empty_batch
 
@@ -40,7 +40,6 @@ class MilvusSource:
         self._lock = threading.Lock()
         self._layouts: dict[str, Layout] = {}
         self._readers: dict[str, Reader] = {}
-        self._loaded: list[str] = []
         existing = wire.call("ShowCollections", pb.ShowCollectionsRequest(), "list the collections").collection_names
         family = settings.namespace_mode == "collection"
         self._collections = names.collections_of(settings.collection, existing) if family else {DEFAULT_NAMESPACE: settings.collection}
@@ -53,8 +52,7 @@ class MilvusSource:
         with self._lock:
             if collection not in self._layouts:
                 layout = read_layout(self._wire, collection, self._settings)
-                if ensure_loaded(self._wire, layout):
-                    self._loaded.append(collection)
+                ensure_loaded(self._wire, layout)
                 self._readers[collection] = reader_for(self._wire, collection)
                 self._layouts[collection] = layout
             return self._layouts[collection], self._readers[collection]
@@ -95,13 +93,11 @@ class MilvusSource:
         findings: list[Finding] = []
         for namespace, place in self._places().items():
             layout, reader = self._open(place.collection)
-            total = reader.count(layout, place)
-            remote = isinstance(reader, RemoteReader)
-            if remote and total > SCANNED_COUNT:
-                found = {namespace: total} if namespace is not None else _grouped(reader, layout, place, total)
-            else:
+            if layout.lite:  # keys are unique in Lite, and listing them is its count; its count(*) overlooks partitions
                 found = _tally(reader, layout, place, namespace)
-                findings += _duplicates(place, total, sum(found.values()))
+            else:
+                found, hidden = _counted(reader, layout, place, namespace)
+                findings += hidden
             for name, count in found.items():
                 if count or self._settings.namespace_mode == "collection":
                     counts[name] = counts.get(name, 0) + count
@@ -173,14 +169,7 @@ class MilvusSource:
         return search.search_places(self._wire, [(place, self._open(place.collection)[0]) for place in places], vectors, top_k, namespace)
 
     def close(self) -> None:
-        """Release what was loaded only for us, and the connection. Safe twice."""
-        for collection in self._loaded:
-            if self._wire.lease is None:
-                try:
-                    self._wire.call("ReleaseCollection", pb.ReleaseCollectionRequest(collection_name=collection), f"release {collection}")
-                except MigratorError:
-                    break  # the copy is not harmed by what stays loaded, and a broken connection was reported where it broke
-        self._loaded = []
+        """Release the connection. Safe twice. A collection loaded for us stays loaded: somebody else may be reading it by now."""
         self._wire.close()
 
 
@@ -193,6 +182,15 @@ def as_key(name: str, layout: Layout) -> str | int | None:
     except ValueError:
         return None
     return number if str(number) == name and -(2**63) <= number < 2**63 else None
+
+
+def _counted(reader: Any, layout: Layout, place: Place, namespace: str | None) -> tuple[dict[str, int], list[Finding]]:
+    """Return the rows in each namespace on a server, and whether there are rows it does not show."""
+    total = reader.count(layout, place)
+    if total <= SCANNED_COUNT:
+        found = _tally(reader, layout, place, namespace)
+        return found, _duplicates(place, total, sum(found.values()))
+    return ({namespace or DEFAULT_NAMESPACE: total} if namespace is not None else _grouped(reader, layout, place, total)), []
 
 
 def _tally(reader: Reader, layout: Layout, place: Place, namespace: str | None) -> dict[str, int]:
@@ -214,7 +212,7 @@ def _grouped(reader: Any, layout: Layout, place: Place, total: int) -> dict[str,
     counts: dict[str, int] = {}
     while sum(counts.values()) < total:
         others = f"{field} not in [{', '.join(names.literal(name) for name in counts)}]" if counts else ""
-        answer = reader.query(layout, place, others, [layout.key.name, field], 1)
+        answer = reader.query(layout, place, others, [layout.key.name, field], limit=1)
         found = [data.scalars.string_data.data for data in answer.fields_data if data.field_name == field]
         if not found or not found[0]:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from migrator.failpoints import failpoint
 from migrator.model import DEFAULT_NAMESPACE, Collection, Plan, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from migrator.connectors.milvus.columns import Columns
     from migrator.connectors.milvus.options import Settings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 REQUEST_BYTES = 12 << 20
 """Bytes a write request aims at: Milvus takes 64 MB and works best with 8 to 16."""
 DELETE_KEYS = 1_000
+STUCK_SECONDS = 3600.0
+"""Building the index of one big segment shows no progress for long."""
 
 
 class MilvusTarget:
@@ -92,9 +95,12 @@ class MilvusTarget:
         ensure_loaded(self._wire, layout)
         return layout
 
-    def _make_partition(self, collection: str, partition: str) -> None:
+    def _has_partition(self, collection: str, partition: str) -> bool:
         request = pb.HasPartitionRequest(collection_name=collection, partition_name=partition)
-        if not self._wire.call("HasPartition", request, f"look for partition {partition}").value:
+        return bool(self._wire.call("HasPartition", request, f"look for partition {partition}").value)
+
+    def _make_partition(self, collection: str, partition: str) -> None:
+        if not self._has_partition(collection, partition):
             created = pb.CreatePartitionRequest(collection_name=collection, partition_name=partition)
             self._wire.call("CreatePartition", created, f"create partition {partition} of {collection}")
         self._partitions.add((collection, partition))
@@ -157,40 +163,31 @@ class MilvusTarget:
         for layout in list(self._layouts.values()):
             name = layout.collection
             answer = self._wire.call("Flush", pb.FlushRequest(collection_names=[name]), f"flush {name}")
-            if self._wire.lease is None:
-                self._wait(lambda name=name, answer=answer: self._flushed(name, answer), f"flush {name}")
-                self._wait(lambda layout=layout: self._indexed(layout), f"index {name}")
+            if not layout.lite:
+                request = pb.GetFlushStateRequest(collection_name=name, flush_ts=answer.coll_flush_ts[name], segmentIDs=list(answer.coll_segIDs[name].data))
+                _wait(partial(self._unflushed, name, request), f"flush {name}")
+                _wait(partial(self._unindexed, name), f"index {name}")
             ensure_loaded(self._wire, layout)
 
-    def _flushed(self, name: str, answer: Any) -> bool:
-        request = pb.GetFlushStateRequest(collection_name=name, flush_ts=answer.coll_flush_ts[name], segmentIDs=list(answer.coll_segIDs[name].data))
-        return bool(self._wire.call("GetFlushState", request, f"flush {name}").flushed)
+    def _unflushed(self, name: str, request: Any) -> int:
+        return 0 if self._wire.call("GetFlushState", request, f"flush {name}").flushed else 1
 
-    def _indexed(self, layout: Layout) -> bool:
-        request = pb.DescribeIndexRequest(collection_name=layout.collection)
-        found = self._wire.call("DescribeIndex", request, f"index {layout.collection}").index_descriptions
+    def _unindexed(self, name: str) -> int:
+        """Return how many rows wait to be indexed. Raise ``PermanentError`` when the build failed."""
+        found = self._wire.call("DescribeIndex", pb.DescribeIndexRequest(collection_name=name), f"index {name}").index_descriptions
         for index in found:
             if index.state == common_pb2.IndexState.Failed:
-                reason = index.index_state_fail_reason
-                raise PermanentError(f"Milvus could not build the index of {layout.collection}: {reason}", fix="choose another index_type=")
-        return all(index.indexed_rows >= index.total_rows and index.pending_index_rows == 0 for index in found)
-
-    def _wait(self, done: Any, what: str) -> None:
-        """Wait until ``done``; a build may take long, so only ten timeouts without an end count as stuck."""
-        end, pause = time.monotonic() + 10 * self._settings.timeout, 0.05
-        while not done():
-            if time.monotonic() > end:
-                raise TransientError(f"Milvus did not {what} in {10 * self._settings.timeout} s", fix="look at the server, then resume")
-            time.sleep(pause)
-            pause = min(1.0, pause * 1.5)
+                raise PermanentError(f"Milvus could not build the index of {name}: {index.index_state_fail_reason}", fix="choose another index_type=")
+        return sum(max(index.pending_index_rows, index.total_rows - index.indexed_rows) for index in found)
 
     def delete(self, ids: Sequence[str], namespace: str) -> None:
         """Remove ``ids`` from ``namespace``; those that are not there are no error."""
         place = self._place(namespace)
-        if not exists(self._wire, place.collection):
+        if not exists(self._wire, place.collection) or (place.partition and not self._has_partition(place.collection, place.partition)):
             return
         layout = self._layouts.get(place.collection) or read_layout(self._wire, place.collection, self._settings)
         keys = [key for key in (as_key(name, layout) for name in ids) if key is not None]
+        ensure_loaded(self._wire, layout)  # Milvus finds what a filter deletes with a query
         if layout.lite and place.partition is not None and keys:
             # Lite deletes a key in all partitions, whichever one it is told (DeltaIndex.is_deleted)
             keys = reader_for(self._wire, place.collection).fetch(layout, place, keys).keys.to_pylist()
@@ -207,6 +204,19 @@ class MilvusTarget:
     def close(self) -> None:
         """Release the connection; the last user of a Milvus Lite file releases the file. Safe twice."""
         self._wire.close()
+
+
+def _wait(remaining: Callable[[], int], what: str) -> None:
+    """Wait until nothing remains. Raise ``TransientError`` when the number stays the same for ``STUCK_SECONDS``."""
+    left, pause, end = remaining(), 0.05, time.monotonic() + STUCK_SECONDS
+    while left:
+        if time.monotonic() > end:
+            raise TransientError(f"Milvus makes no progress ({what}, {left} left)", fix="look at the server, then resume")
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)
+        before, left = left, remaining()
+        if left != before:
+            end = time.monotonic() + STUCK_SECONDS
 
 
 def _by_namespace(batch: pa.RecordBatch, *, together: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
