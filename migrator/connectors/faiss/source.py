@@ -1,0 +1,91 @@
+"""Faiss index files as a source: row ranges, read straight from the file wherever it holds the vectors themselves."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrator.connectors.faiss.spool import KeyIndex
+from migrator.errors import PlanError
+from migrator.model import DEFAULT_NAMESPACE, Chunk, Split
+from migrator.records import constant, empty_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from migrator.connectors.faiss.reader import Reader
+    from migrator.model import Collection, Selection
+
+
+@dataclass
+class FaissSource:
+    """An open index with what stands beside it."""
+
+    collection: Collection
+    reader: Reader
+    _found: KeyIndex | None = field(default=None, repr=False)
+    _closed: bool = False
+
+    def describe(self) -> Collection:
+        return self.collection
+
+    def splits(self, selection: Selection, count: int, align: int = 1) -> Iterable[Split]:
+        """Return about ``count`` row ranges of nearly the same size, cut at multiples of ``align`` rows."""
+        if selection.namespaces is not None and DEFAULT_NAMESPACE not in selection.namespaces:
+            return []
+        state = {"file": self.reader.fingerprint()}
+        rows = self.reader.count
+        step = max(1, -(-rows // (max(count, 1) * align))) * align
+        edges = [*range(0, rows, step), rows]
+        return [
+            Split(f"rows-{start:012d}-{stop:012d}", DEFAULT_NAMESPACE, {"start": start, "stop": stop, **state}, stop - start)
+            for start, stop in itertools.pairwise(edges)
+            if stop > start
+        ]
+
+    def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
+        """Yield the rows of ``split`` after ``cursor``, the number of rows already read from it."""
+        start, stop = self._range(split)
+        at = start + int(cursor or 0)
+        while at < stop:
+            chunk = self.reader.chunk(at, min(at + records, stop), start)
+            yield chunk
+            at = start + int(chunk.cursor)
+
+    def _range(self, split: Split) -> tuple[int, int]:
+        now = self.reader.fingerprint()
+        if split.state["file"] != now:
+            raise PlanError(
+                f"{self.collection.name} is not the file it was when the run was started",
+                fix="start a new run for the new file, or put the old one back",
+                code="source_changed",
+            )
+        return int(split.state["start"]), int(split.state["stop"])
+
+    def keys(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` and ``namespace`` of every row of ``split``; int64 where the index stores or numbers them."""
+        start, stop = self._range(split)
+        for ids in self.reader.ids(start, stop):
+            yield pa.RecordBatch.from_arrays([ids, constant(DEFAULT_NAMESPACE, len(ids))], names=["id", "namespace"])
+
+    def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
+        """Return the rows with one of ``ids``. The first call sorts all ids, 16 bytes each."""
+        dimension = self.collection.dimension
+        if namespace != DEFAULT_NAMESPACE or not self.reader.count:
+            return empty_batch(dimension)
+        if self._found is None:
+            self._found = KeyIndex(array.cast(pa.string()) for array in self.reader.ids(0, self.reader.count))
+        rows = sorted({row for text in ids for row in self._found.all(text)})
+        chunks = [self.reader.chunk(row, row + 1, 0).batch for row in rows]
+        wanted = pa.array(ids, pa.string())
+        chunks = [batch.filter(pc.is_in(batch.column("id"), wanted)) for batch in chunks]
+        return pa.Table.from_batches([empty_batch(dimension), *chunks]).combine_chunks().to_batches()[0] if chunks else empty_batch(dimension)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.reader.close()
