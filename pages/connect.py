@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import demo_data, endpoint_card, kit, state
+from ui import demo_data, endpoint_card, kit, plan_file, state
 
 kit.heading(
     "Connect", "Pick where vectors come from and where they go. Keys stay in this server's memory; nothing is written to disk unless you save a profile."
@@ -15,6 +15,7 @@ with right:
     endpoint_card.draw(state.TARGET)
 ready = all(state.endpoint(side) for side in state.SIDES)
 with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    plan_file.opener()
     if not ready:
         st.caption("Describe both sides to go on.", width="content")
     if st.button("Continue to plan", type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=not ready, key="continue"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import kit, profiles, state
+from ui import hosting, kit, profiles, state
 
 
 def draw() -> None:
@@ -21,7 +21,8 @@ def draw() -> None:
             kit.failure("A comparison needs two endpoints.", "Write one in each field, or describe both sides on the Connect page.")
         elif pressed:
             with kit.guarded():
-                run = state.service().start_verify_pair(source.strip(), target.strip(), owner=state.owner())
+                ends = [hosting.check(text.strip(), state.service().home) for text in (source, target)]
+                run = state.service().start_verify_pair(*ends, owner=state.owner())
                 state.choose_run(run)
                 st.rerun()
 

@@ -28,5 +28,6 @@ def _fill() -> None:
         for side, text in zip(state.SIDES, build.endpoints(folder), strict=True):
             endpoint_card.fill(side, text)
             state.set_endpoint(side, text)
+        st.session_state["plan_namespace_from"] = build.NAMESPACE_FIELD
     except MigratorError as error:
         st.session_state["demo_problem"] = (error.message, error.fix)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from migrator import endpoints, secrets
 from migrator.model import Endpoint
-from ui import kit, profiles, state, stores, uploads, words
+from ui import hosting, kit, profiles, state, stores, uploads, words
 
 if TYPE_CHECKING:
     from ui.stores import Field, Store
@@ -26,7 +26,8 @@ def draw(side: str) -> None:
         store = _store(side)
         way = _way(side, store)
         with kit.guarded():
-            state.set_endpoint(side, _endpoint(side, store, way))
+            state.set_endpoint(side, "")  # should what follows fail, nothing stale is left
+            state.set_endpoint(side, hosting.check(_endpoint(side, store, way), state.service().home))
             _buttons(side)
         _steps(side)
         with head:
@@ -66,8 +67,9 @@ def _endpoint(side: str, store: Store, way: str) -> str:
     given = _secrets(side, store, way)
     if any(field.required and not values.get(field.name) for field in store.fields):
         return ""
+    others = endpoints.parse(f"{store.connector}:?{values.pop('*')}").options if "*" in values else {}
     resource = values.pop("")
-    return endpoints.render(Endpoint(store.connector, resource, {**values, **given}))
+    return endpoints.render(Endpoint(store.connector, resource, {**values, **given, **others}))
 
 
 def _fields(side: str, store: Store, known: frozenset[str]) -> dict[str, str]:
@@ -165,7 +167,7 @@ def _steps(side: str) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         for step in steps:
             color, icon = {"ok": ("green", ":material/check:"), "failed": ("red", ":material/close:")}.get(step.status, ("gray", ":material/remove:"))
-            took = f" · {step.seconds * 1000:.0f} ms" if step.status != "skipped" else ""
+            took = f" · {words.milliseconds(step.seconds)}" if step.status != "skipped" else ""
             st.badge(kit.plain(step.name) + took, color=color, icon=icon, help=kit.plain(step.detail) or None)
     for step in steps:
         if step.status == "failed":
@@ -186,8 +188,13 @@ def fill(side: str, text: str) -> None:
     """Fill the card of ``side`` with the endpoint ``text``. Call it before the card is drawn."""
     endpoint = endpoints.parse(text)
     store = stores.named(endpoint.connector)
+    options = {name: value for name, value in endpoint.options.items() if not value.startswith("session:")}
+    variables = {secret.name: f"env:{secret.variable}" for secret in store.secrets}
+    from_environment = bool(variables) and all(options.get(name) == value for name, value in variables.items())
+    asked = {field.name for field in store.fields} | (set(variables) if from_environment else set())
+    options["*"] = "&".join(f"{name}={value}" for name, value in options.items() if name not in asked)
     st.session_state[f"{side}_store"] = endpoint.connector
-    st.session_state[f"{side}_{store.connector}_way"] = ENTER
+    st.session_state[f"{side}_{store.connector}_way"] = ENVIRONMENT if from_environment else ENTER
     for field in store.fields:
-        value = endpoint.resource if not field.name else endpoint.options.get(field.name, "")
+        value = options.get(field.name, "") if field.name else endpoint.resource
         st.session_state[field_key(side, store, field.name)] = value or (field.choices[0] if field.choices else "")

@@ -10,7 +10,7 @@ from streamlit import column_config as columns
 from migrator import endpoints
 from migrator.model import Endpoint
 from migrator.service import PlanOptions
-from ui import downloads, kit, profiles, state, words
+from ui import downloads, hosting, kit, profiles, state, words
 
 KIND = {"parquet": "Parquet", "report": "report", "rejected": "rejected records", "plan": "plan"}
 
@@ -40,8 +40,8 @@ def _start(source: str, folder: str) -> None:
         kit.failure("There is no collection to export.", "Write its endpoint, or describe it as the source on the Connect page.")
         return
     folder = folder or str(state.service().home / "exports" / _folder_name(source))
-    target = endpoints.render(Endpoint("parquet", folder))
-    plan = state.service().plan(source, target, PlanOptions())
+    ends = [hosting.check(text, state.service().home) for text in (source, endpoints.render(Endpoint("parquet", folder)))]
+    plan = state.service().plan(*ends, PlanOptions())
     run = state.service().start(plan, owner=state.owner())
     st.session_state["chosen_run"] = run
     st.switch_page("../pages/run.py", query_params={"run": run})

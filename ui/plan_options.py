@@ -13,10 +13,11 @@ from migrator.service import PlanOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from migrator.model import Collection, OnConflict, OnDuplicate
+    from migrator.model import Collection, OnConflict, OnDuplicate, Plan
 
 CONFLICT = {"careful": "Careful", "upsert": "Upsert", "skip": "Skip", "fail": "Fail"}
 DUPLICATE = {"fail": "Fail", "first": "Keep first", "last": "Keep last"}
+MOST_WORKERS = 16
 BATCHES = (0, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 DEFAULTS: dict[str, Any] = {
     "plan_conflict": "careful",
@@ -64,6 +65,25 @@ def _filter(text: str) -> Mapping[str, Any] | None:
     return found
 
 
+def fill(plan: Plan) -> None:
+    """Set the options to those of ``plan``, and which namespaces are ticked at first."""
+    st.session_state["plan_wanted"] = plan.selection.namespaces
+    filter_ = json.dumps(dict(plan.selection.filter)) if plan.selection.filter is not None else ""
+    values = {
+        "conflict": plan.on_conflict if plan.merge else "careful",
+        "duplicate": plan.on_duplicate,
+        "batch": plan.batch or 0,
+        "workers": min(plan.workers, MOST_WORKERS),
+        "new_only": plan.new_only,
+        "accept_lossy": plan.accept_lossy,
+        "filter": filter_,
+        "namespace_from": plan.mapping.namespace_from or "",
+        "target_namespace": plan.mapping.target_namespace or "",
+    }
+    for name, value in values.items():
+        st.session_state[f"plan_{name}"] = value
+
+
 def dry_run() -> bool:
     """Return whether the run is to read and map only."""
     return bool(st.session_state.get("plan_dry_run"))
@@ -84,8 +104,9 @@ def draw(collection: Collection, *, consent: bool) -> None:
         **KEEP,
     )
     st.segmented_control("When the source has an id twice", list(DUPLICATE), format_func=DUPLICATE.__getitem__, required=True, key="plan_duplicate", **KEEP)
-    st.select_slider("Batch size", BATCHES, format_func=lambda size: f"{size:,}" if size else "as the target likes it", key="plan_batch", **KEEP)
-    st.slider("Workers", 1, 16, key="plan_workers", **KEEP)
+    sizes = sorted({*BATCHES, st.session_state["plan_batch"]})
+    st.select_slider("Batch size", sizes, format_func=lambda size: f"{size:,}" if size else "as the target likes it", key="plan_batch", **KEEP)
+    st.slider("Workers", 1, MOST_WORKERS, key="plan_workers", **KEEP)
     st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
     st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
     with st.expander("Filter and namespaces", icon=":material/filter_alt:"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -83,23 +84,23 @@ def figures(plan: Plan) -> None:
 
 def namespaces(collection: Collection, options: PlanOptions) -> tuple[str, ...] | None:
     """Draw the table of namespaces and return those that are ticked, None when all are."""
-    names = list(collection.namespaces)
+    names, wanted = list(collection.namespaces), st.session_state.get("plan_wanted")
     most = max(collection.namespaces.values(), default=0) or 1
     frame = pd.DataFrame(
         {
-            "copy": True,
+            "copy": [wanted is None or name in wanted for name in names],
             "namespace": [words.namespace(name) for name in names],
             "vectors": list(collection.namespaces.values()),
             "dim": collection.dimension,
             "metric": collection.metric or "—",
             "target namespace": [_target_namespace(name, options) for name in names],
-            "metadata": [list(collection.fields) for _ in names],
             "risk": [_risk(collection, count) for count in collection.namespaces.values()],
+            "metadata": [list(collection.fields) for _ in names],
         }
     )
     edited = st.data_editor(
         frame,
-        key="plan_namespaces",
+        key=f"plan_namespaces_{zlib.crc32(repr((names, wanted)).encode())}",  # other namespaces: another table, with ticks of its own
         hide_index=True,
         disabled=[name for name in frame.columns if name != "copy"],
         column_config={
@@ -138,10 +139,10 @@ def sample_records(records: Sequence[dict[str, Any]]) -> None:
         for record in records
     ]
     config = {
-        "id": columns.TextColumn("id", width="small"),
-        "namespace": columns.TextColumn("namespace", width="small"),
-        "values": columns.BarChartColumn(f"first {COMPONENTS_SHOWN} components", width="medium"),
-        "metadata": columns.JsonColumn("metadata", width="large"),
+        "id": columns.TextColumn("id", width=190),
+        "namespace": columns.TextColumn("namespace", width=90),
+        "values": columns.BarChartColumn(f"first {COMPONENTS_SHOWN} components", width=150),
+        "metadata": columns.JsonColumn("metadata", width="medium"),
     }
     kit.table(shown, config, f"The first {len(shown)} records of the source.", height=260)
 

@@ -54,14 +54,14 @@ def everything(known: list[dict[str, Any]], page: str) -> None:
     ]
     text = columns.TextColumn
     config: dict[str, Any] = {
-        "open": columns.LinkColumn("run", display_text=r"run=(.*)$", width=190),
-        "status": text("status", width=90),
-        "kind": text("kind", width=90),
-        "source": text("source"),
-        "target": text("target"),
-        "records": columns.NumberColumn("copied", format="localized", width=80),
-        "rejected": columns.NumberColumn("rejected", format="localized", width=80),
-        "started": columns.DatetimeColumn("started", format="D MMM YYYY, HH:mm", width=150),
+        "open": columns.LinkColumn("run", display_text=r"run=(.*)$", width=175),
+        "status": text("status", width=85),
+        "kind": text("kind", width=75),
+        "source": text("source", width=185),
+        "target": text("target", width=145),
+        "records": columns.NumberColumn("copied", format="localized", width=75),
+        "rejected": columns.NumberColumn("rejected", format="localized", width=75),
+        "started": columns.DatetimeColumn("started", format="D MMM YYYY, HH:mm", width=145),
     }
     kit.table(rows, config, f"All {len(rows)} runs, newest first.")
 

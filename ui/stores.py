@@ -48,6 +48,9 @@ class Store:
     sides: tuple[str, ...] = BOTH
 
 
+OTHERS = Field("*", "Other options", "timeout=120&…", "Any other option of the endpoint, as name=value, joined by &.", more=True)
+"""Every store takes it: the form asks for what is common, the command line's other options remain within reach."""
+
 FAISS = Store(
     "faiss",
     "Faiss file",
@@ -58,6 +61,7 @@ FAISS = Store(
         Field(
             "metric", "Metric", choices=("as the index says", "cosine", "dotproduct", "euclidean"), help="An inner-product index of unit vectors means cosine."
         ),
+        OTHERS,
     ),
     uploads=("index", "faiss", "bin", "ivf", "pkl", "npy", "json", "jsonl", "csv", "parquet", "zip"),
     upload_hint="The index with its ids and metadata files, or index.faiss and index.pkl of a LangChain folder, or a .zip of them.",
@@ -87,6 +91,7 @@ MILVUS = Store(
             "index_type", "Index type", choices=("AUTOINDEX", "HNSW", "IVF_FLAT", "FLAT"), help="Built when the copy is finished.", sides=TARGET_ONLY, more=True
         ),
         Field("database", "Database", "default", more=True),
+        OTHERS,
     ),
     (Secret("token", "Token", "MILVUS_TOKEN"),),
 )
@@ -106,6 +111,7 @@ PARQUET = Store(
             help="What the vectors mean, where the files do not say.",
             sides=SOURCE_ONLY,
         ),
+        OTHERS,
     ),
     (Secret("access_key", "S3 access key", "AWS_ACCESS_KEY_ID"), Secret("secret_key", "S3 secret key", "AWS_SECRET_ACCESS_KEY")),
     uploads=("parquet", "zip"),

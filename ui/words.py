@@ -52,6 +52,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h {minutes:02d}m"
 
 
+def milliseconds(seconds: float) -> str:
+    """Return a short time as ``48 ms``, ``<1 ms`` or ``1.3 s``."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "<1 ms"
+
+
 def moment(iso: str | None) -> str:
     """Return an ISO time as ``21 Nov 2026, 03:45 UTC``."""
     if not iso:
@@ -74,7 +81,7 @@ def endpoint(side: Endpoint | str) -> str:
     """Return an endpoint without its options, the last two parts of a long path: nothing secret, and short."""
     parsed = endpoints.parse(side) if isinstance(side, str) else side
     resource = parsed.resource.rstrip("/")
-    if len(resource) > 40 and resource.count("/") > 1:
+    if len(resource) > 28 and resource.count("/") > 1:
         resource = "…/" + "/".join(resource.split("/")[-2:])
     return f"{parsed.connector}:{resource}"
 
