@@ -9,9 +9,13 @@ import plotly.graph_objects as go
 from ui import words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 DELTA = "target \N{MINUS SIGN} source"
+HEIGHT = 270
+"""Pixels."""
+MOST_LETTERS = 44
+"""Letters of all names together that still fit under upright bars in half a page's width."""
 MOST_NAMESPACES = 30
 """Bars a chart shows; the tables beside it show them all."""
 MOST_BARS = 24
@@ -26,9 +30,23 @@ class Chart(NamedTuple):
 
 
 def throughput(points: Sequence[Sequence[float]]) -> Chart:
-    """Return records a second over the seconds since the start, from ``[[seconds, records_per_second], …]``."""
+    """Return records a second over the seconds since the start, from ``[[seconds, records_per_second], …]``.
+
+    A point is the mean of the time until the next one; the last is drawn as wide as the others.
+    """
     seconds, rates = [point[0] for point in points], [point[1] for point in points]
-    area = go.Scatter(x=seconds, y=rates, mode="lines", fill="tozeroy", line={"width": 2}, hovertemplate="%{y:,.0f} records/s at %{x:.0f} s<extra></extra>")
+    drawn_seconds, drawn_rates = list(seconds), list(rates)
+    if points:
+        drawn_seconds.append(seconds[-1] + (seconds[1] - seconds[0] if seconds[1:] else 1.0))
+        drawn_rates.append(rates[-1])
+    area = go.Scatter(
+        x=drawn_seconds,
+        y=drawn_rates,
+        mode="lines",
+        fill="tozeroy",
+        line={"width": 2, "shape": "linear" if rates[8:] else "hv"},
+        hovertemplate="%{y:,.0f} records/s at %{x:.0f} s<extra></extra>",
+    )
     figure = _framed(area, x="seconds", y="records / s")
     figure.update_yaxes(rangemode="tozero")
     return Chart(figure, f"Records a second over time: {_range(rates)}, now {words.count(rates[-1])}." if rates else "No throughput measured yet.")
@@ -41,6 +59,8 @@ def batch_sizes(sizes: Sequence[int]) -> Chart:
     spans = [f"{round(low + width * place):,}" + (f" to {round(low + width * (place + 1)) - 1:,}" if width > 1 else "") for place in range(len(batches))]
     bars = go.Bar(x=middles, y=batches, width=width * 0.9, customdata=spans, hovertemplate="%{customdata} records: %{y:,} batches<extra></extra>")
     figure = _framed(bars, x="records per batch", y="batches")
+    if max(batches, default=0) < 5:
+        figure.update_yaxes(dtick=1, rangemode="tozero")
     if len(batches) == 1:  # one size only: a single bar would fill the whole chart
         figure.update_xaxes(range=[low - 6, low + 7], tickvals=[middles[0]], ticktext=[f"{round(low):,}"])
     return Chart(figure, f"Sizes of {len(sizes):,} batches: {_range(sizes)} records each." if sizes else "No batch written yet.")
@@ -61,12 +81,7 @@ def _histogram(sizes: Sequence[int]) -> tuple[float, float, list[int]]:
 def counts(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
     """Return the records of each namespace in source and target, from ``{name: {"source", "target", …}}``."""
     shown = _largest(namespaces, lambda row: max(row["source"], row["target"]))
-    names = [_label(name) for name in shown]
-    sides = [
-        go.Bar(name=side, x=names, y=[row[side] for row in shown.values()], hovertemplate="%{x}: %{y:,} in the " + side + "<extra></extra>")
-        for side in ("source", "target")
-    ]
-    figure = _framed(*sides, y="records", legend=True)
+    figure = _by_namespace({side: {name: row[side] for name, row in shown.items()} for side in ("source", "target")}, "records")
     source, target = (sum(row[side] for row in namespaces.values()) for side in ("source", "target"))
     return Chart(figure, f"Records per namespace: {source:,} in the source and {target:,} in the target, {_in(namespaces)}.")
 
@@ -75,32 +90,52 @@ def count_differences(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
     """Return target minus source for each namespace: zero everywhere is what a whole copy looks like."""
     deltas = {name: row["target"] - row["source"] for name, row in namespaces.items()}
     shown = _largest(deltas, abs)
-    bars = go.Bar(
-        x=[_label(name) for name in shown],
-        y=list(shown.values()),
-        text=[f"{delta:+,}" if delta else "0" for delta in shown.values()],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{x}: %{y:+,}<extra></extra>",
-    )
-    figure = _framed(bars, y=DELTA)
-    reach = max((abs(delta) for delta in shown.values()), default=0) * 1.25 or 1
-    figure.update_yaxes(range=[-reach, reach], zeroline=True, zerolinewidth=1, tickformat=",d", nticks=5)
+    figure = _by_namespace({"": shown}, DELTA)
+    figure.update_traces(text=[f"{delta:+,}" if delta else "0" for delta in shown.values()], textposition="outside", cliponaxis=False)
+    most = max((abs(delta) for delta in shown.values()), default=0)
+    reach = most * 1.25 or 1
+    _along(figure, range=[-reach, reach], zeroline=True, zerolinewidth=1, nticks=5, **({} if most else {"tickvals": [0]}))
     unequal = sum(delta != 0 for delta in deltas.values())
     return Chart(figure, f"Difference of the counts, target minus source: {unequal:,} of {len(deltas):,} namespaces differ.")
 
 
 def differences(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
     """Return missing, extra and changed records of each namespace, stacked."""
-    shown = _largest(namespaces, lambda row: row["missing"] + row["extra"] + row["changed"])
-    names = [_label(name) for name in shown]
     kinds = ("missing", "extra", "changed")
-    bars = [go.Bar(name=kind, x=names, y=[row[kind] for row in shown.values()], hovertemplate="%{x}: %{y:,} " + kind + "<extra></extra>") for kind in kinds]
-    figure = _framed(*bars, y="records", legend=True)
-    figure.update_layout(barmode="stack")
-    figure.update_yaxes(rangemode="tozero", tickformat=",d")
+    shown = _largest(namespaces, lambda row: sum(row[kind] for kind in kinds))
+    figure = _by_namespace({kind: {name: row[kind] for name, row in shown.items()} for kind in kinds}, "records")
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
     totals = ", ".join(f"{sum(row[kind] for row in namespaces.values()):,} {kind}" for kind in kinds)
     return Chart(figure, f"Differences per namespace: {totals}.")
+
+
+def _by_namespace(series: Mapping[str, Mapping[str, int]], title: str) -> go.Figure:
+    """Return bars for each namespace, one a series: upright, or lying where the names are too long to stand beside each other."""
+    names = _labels(next(iter(series.values())))
+    lying = sum(len(name) for name in names) > MOST_LETTERS
+    bars = [
+        go.Bar(
+            name=label,
+            x=list(values.values()) if lying else names,
+            y=names if lying else list(values.values()),
+            orientation="h" if lying else "v",
+            customdata=names,
+            hovertemplate=f"%{{customdata}}: %{{{'x' if lying else 'y'}:,}} {label}<extra></extra>",
+        )
+        for label, values in series.items()
+    ]
+    figure = _framed(*bars, x=title if lying else "", y="" if lying else title, legend=len(series) > 1)
+    if lying:
+        figure.update_layout(height=max(HEIGHT, 24 * len(names) + 70))
+        figure.update_yaxes(autorange="reversed", showgrid=False)
+    most = max((abs(value) for values in series.values() for value in values.values()), default=0)
+    _along(figure, rangemode="tozero", tickformat=",d", **({"dtick": 1} if most < 5 else {}))
+    return figure
+
+
+def _along(figure: go.Figure, **settings: Any) -> None:
+    """Set the axis along which the bars grow."""
+    (figure.update_xaxes if figure.data and figure.data[0].orientation == "h" else figure.update_yaxes)(**settings)
 
 
 def vector_delta(source: Sequence[float], target: Sequence[float]) -> Chart:
@@ -119,7 +154,7 @@ def _framed(*traces: Any, x: str = "", y: str = "", legend: bool = False) -> go.
     """Return a figure of ``traces`` with the axes' titles, as tall as its card and without the margins of a paper figure."""
     figure = go.Figure(list(traces))
     figure.update_layout(
-        height=270,
+        height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 34 if legend else 12, "b": 8},
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None},
@@ -137,9 +172,17 @@ def _largest(rows: Mapping[str, Any], weight: Any) -> dict[str, Any]:
     return {name: rows[name] for name in sorted(heaviest)}
 
 
-def _label(name: str) -> str:
-    """Return a namespace as an axis label. Plotly reads HTML tags in labels, so their brackets are written as entities."""
-    return words.shorten(words.namespace(name), 24).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _labels(names: Iterable[str]) -> list[str]:
+    """Return namespaces as axis labels, no two alike: Plotly would draw two bars of one label as one.
+
+    Plotly also reads HTML tags in labels, so their brackets are written as entities.
+    """
+    labels: list[str] = []
+    for name in names:
+        label = words.shorten(words.namespace(name), 24).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        alike = sum(known == label or known.startswith(f"{label} #") for known in labels)
+        labels.append(f"{label} #{alike + 1}" if alike else label)
+    return labels
 
 
 def _in(namespaces: Mapping[str, Any]) -> str:

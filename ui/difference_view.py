@@ -53,7 +53,8 @@ def _table(shown: list[dict[str, Any]]) -> int | None:
     rows = [
         {"namespace": words.namespace(row["namespace"]), "id": row["id"], "class": row["class"], "fields": ", ".join(row["fields"]) or "—"} for row in shown
     ]
-    config = {name: columns.TextColumn(name) for name in ("namespace", "id", "class", "fields")}
+    widths = {"namespace": 110, "id": 200, "class": 75, "fields": 160}
+    config = {name: columns.TextColumn(name, width=width) for name, width in widths.items()}
     event = kit.table(rows, config, f"{len(rows)} differences.", on_select="rerun", selection_mode="single-row", key="difference_table", height=360)
     ticked = event["selection"]["rows"]
     return ticked[0] if ticked and ticked[0] < len(shown) else 0 if shown else None

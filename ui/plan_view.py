@@ -86,7 +86,27 @@ def namespaces(collection: Collection, options: PlanOptions) -> tuple[str, ...] 
     """Draw the table of namespaces and return those that are ticked, None when all are."""
     names, wanted = list(collection.namespaces), st.session_state.get("plan_wanted")
     most = max(collection.namespaces.values(), default=0) or 1
-    frame = pd.DataFrame(
+    edited = st.data_editor(
+        _frame(collection, options, wanted),
+        key=f"plan_namespaces_{zlib.crc32(repr((names, wanted)).encode())}",  # other namespaces: another table, with ticks of its own
+        hide_index=True,
+        disabled=["namespace", "vectors", "dim", "metric", "target namespace", "risk", "metadata"],
+        column_config={
+            "copy": columns.CheckboxColumn("copy", width=60),
+            "vectors": columns.ProgressColumn("vectors", format="localized", min_value=0, max_value=most, width="medium"),
+            "dim": columns.NumberColumn("dim", width=70),
+            "metric": columns.TextColumn("metric", width=80),
+            "metadata": columns.ListColumn("metadata keys", help="As seen in the collection"),
+        },
+    )
+    ticked = tuple(name for name, copied in zip(names, edited["copy"], strict=True) if copied)
+    return None if len(ticked) == len(names) else ticked
+
+
+def _frame(collection: Collection, options: PlanOptions, wanted: tuple[str, ...] | None) -> pd.DataFrame:
+    """Return one row a namespace; ticked are all, or those a plan file wanted."""
+    names = list(collection.namespaces)
+    return pd.DataFrame(
         {
             "copy": [wanted is None or name in wanted for name in names],
             "namespace": [words.namespace(name) for name in names],
@@ -98,21 +118,6 @@ def namespaces(collection: Collection, options: PlanOptions) -> tuple[str, ...] 
             "metadata": [list(collection.fields) for _ in names],
         }
     )
-    edited = st.data_editor(
-        frame,
-        key=f"plan_namespaces_{zlib.crc32(repr((names, wanted)).encode())}",  # other namespaces: another table, with ticks of its own
-        hide_index=True,
-        disabled=[name for name in frame.columns if name != "copy"],
-        column_config={
-            "copy": columns.CheckboxColumn("copy", width=60),
-            "vectors": columns.ProgressColumn("vectors", format="localized", min_value=0, max_value=most, width="medium"),
-            "dim": columns.NumberColumn("dim", width=70),
-            "metric": columns.TextColumn("metric", width=80),
-            "metadata": columns.ListColumn("metadata keys", help="As seen in the collection"),
-        },
-    )
-    ticked = tuple(name for name, copied in zip(names, edited["copy"], strict=True) if copied)
-    return None if len(ticked) == len(names) else ticked
 
 
 def _target_namespace(name: str, options: PlanOptions) -> str:

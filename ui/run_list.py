@@ -56,8 +56,8 @@ def everything(known: list[dict[str, Any]], page: str) -> None:
     config: dict[str, Any] = {
         "open": columns.LinkColumn("run", display_text=r"run=(.*)$", width=175),
         "status": text("status", width=85),
-        "kind": text("kind", width=75),
-        "source": text("source", width=185),
+        "kind": text("kind", width=95),
+        "source": text("source", width=170),
         "target": text("target", width=145),
         "records": columns.NumberColumn("copied", format="localized", width=75),
         "rejected": columns.NumberColumn("rejected", format="localized", width=75),

@@ -11,6 +11,8 @@ from ui import charts, kit, state, words
 
 FINISHED = frozenset({"proven", "differs", "incomplete"})
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
+RECENT, FEW = 40, 4
+"""Points of the small charts in the cards, and how many are too few to draw one."""
 PHASE = {"preparing": "preparing", "copying": "copying", "finishing": "finishing the target", "verifying": "proving"}
 
 
@@ -92,40 +94,41 @@ def _outcome(seen: dict[str, Any]) -> None:
 
 
 def _figures(seen: dict[str, Any]) -> None:
-    counts = seen["counts"]
-    rates = [point[1] for point in seen["throughput"][-40:]]
-    rejected, running = counts["rejected"], seen["status"] == "running"
-    accounted = f"{words.count(counts['copied'])} copied, {words.count(counts['vanished'])} vanished, {words.count(counts['duplicate'])} duplicate"
     with kit.cards():
-        kit.card(
-            "Throughput",
-            f"{words.count(seen['records_per_second'])} /s",
-            "" if rates[1:] else "records a second",
-            icon=":material/speed:",
-            chart=rates[1:] and rates,
-        )
-        if running:
-            kit.card("Time left", words.duration(seen["eta_seconds"]), _basis(seen), icon=":material/timer:")
-        else:
-            kit.card(
-                "Time taken", words.duration(seen["seconds"]), f"ended {words.moment(seen['finished'])}" if seen["finished"] else "", icon=":material/timer:"
-            )
-        latencies = (seen.get("latencies_ms") or [])[-40:]
-        p95 = seen["latency_p95_ms"]
-        kit.card(
-            "Batch latency p95",
-            "—" if p95 is None else f"{p95:,.0f} ms",
-            "" if latencies[1:] else "no batch yet",
-            icon=":material/network_check:",
-            chart=latencies[1:] and latencies,
-        )
-        kit.card(
-            "Rejected records",
-            words.count(rejected),
-            "kept with their reasons" if rejected else accounted,
-            icon=":material/error:",
-            tone="red" if rejected else "",
-        )
+        _speed(seen)
+        _time(seen)
+        _latency(seen)
+        _losses(seen)
+
+
+def _speed(seen: dict[str, Any]) -> None:
+    rates = [point[1] for point in seen["throughput"][-RECENT:]]
+    caption = "" if rates[FEW:] else "records a second"
+    kit.card("Throughput", f"{words.count(seen['records_per_second'])} /s", caption, icon=":material/speed:", chart=rates[FEW:] and rates)
+
+
+def _time(seen: dict[str, Any]) -> None:
+    if seen["status"] == "running":
+        kit.card("Time left", words.duration(seen["eta_seconds"]), _basis(seen), icon=":material/timer:")
+    else:
+        ended = f"ended {words.moment(seen['finished'])}" if seen["finished"] else ""
+        kit.card("Time taken", words.duration(seen["seconds"]), ended, icon=":material/timer:")
+
+
+def _latency(seen: dict[str, Any]) -> None:
+    latencies, p95 = seen["latencies_ms"][-RECENT:], seen["latency_p95_ms"]
+    caption = "" if latencies[FEW:] else f"of {len(latencies)} batches" if latencies else "no batch yet"
+    value = "—" if p95 is None else f"{p95:,.0f} ms"
+    kit.card("Batch latency p95", value, caption, icon=":material/network_check:", chart=latencies[FEW:] and latencies)
+
+
+def _losses(seen: dict[str, Any]) -> None:
+    counts = seen["counts"]
+    accounted = f"{words.count(counts['copied'])} copied, {words.count(counts['vanished'])} vanished, {words.count(counts['duplicate'])} duplicate"
+    if counts["rejected"]:
+        kit.card("Rejected records", words.count(counts["rejected"]), "kept with their reasons", icon=":material/error:", tone="red")
+    else:
+        kit.card("Rejected records", "0", accounted, icon=":material/error:")
 
 
 def _basis(seen: dict[str, Any]) -> str:
@@ -175,7 +178,7 @@ def _rejected(seen: dict[str, Any]) -> None:
     sample = seen["rejected_sample"]
     st.caption(f"The first {len(sample):,} of {total:,}. They were not copied; the file on the Export page has each of them whole.")
     config = {name: columns.TextColumn(name) for name in ("namespace", "id", "code", "field", "message")}
-    kit.table(sample, config, f"{len(sample)} rejected records with their reasons.")
+    kit.table([{**row, "namespace": words.namespace(row["namespace"])} for row in sample], config, f"{len(sample)} rejected records with their reasons.")
 
 
 def _log(seen: dict[str, Any]) -> None:

@@ -86,36 +86,43 @@ def _verdict(result: dict[str, Any]) -> None:
 
 
 def _figures(result: dict[str, Any]) -> None:
-    sides = {side: sum(row[side] for row in result["namespaces"].values()) for side in ("source", "target")}
-    sums = {kind: sum(row[kind] for row in result["namespaces"].values()) for kind in ("missing", "extra", "changed")}
-    digests = result["digests"]
-    equal = digests["source"] == digests["target"]
-    gap = f"{words.count(sums['missing'])} missing, {words.count(sums['extra'])} extra" if sums["missing"] or sums["extra"] else "none missing, none extra"
     with kit.cards():
-        kit.card(
-            "Records in target / source",
-            f"{words.count(sides['target'])} / {words.count(sides['source'])}",
-            gap,
-            icon=":material/tag:",
-            tone="red" if sums["missing"] else "",
-        )
-        fingerprint = f"{digests['source'][:8]}… both" if equal else f"{digests['source'][:8]}… / {digests['target'][:8]}…"
-        kit.card("Digests", "equal" if equal else "not equal", fingerprint, icon=":material/fingerprint:", tone="" if equal else "red")
-        kit.card(
-            "Changed records",
-            words.count(sums["changed"]),
-            "values or metadata differ" if sums["changed"] else "values and metadata equal",
-            icon=":material/data_object:",
-            tone="red" if sums["changed"] else "",
-        )
-        rejected = result["counts"]["rejected"] if result["kind"] != "verify" else 0
-        kit.card(
-            "Rejected records",
-            words.count(rejected),
-            "not copied, see the Run page" if rejected else "every record could be copied",
-            icon=":material/error:",
-            tone="orange" if rejected else "",
-        )
+        _records(result)
+        _digests(result["digests"])
+        changed = _sum(result, "changed")
+        caption = "values or metadata differ" if changed else "values and metadata equal"
+        kit.card("Changed records", words.count(changed), caption, icon=":material/data_object:", tone="red" if changed else "")
+        if result["kind"] == "verify":
+            _namespaces(result["namespaces"])
+        else:
+            rejected = result["counts"]["rejected"]
+            caption = "not copied, see the Run page" if rejected else "every record could be copied"
+            kit.card("Rejected records", words.count(rejected), caption, icon=":material/error:", tone="orange" if rejected else "")
+
+
+def _sum(result: dict[str, Any], key: str) -> int:
+    return sum(row[key] for row in result["namespaces"].values())
+
+
+def _records(result: dict[str, Any]) -> None:
+    missing, extra = _sum(result, "missing"), _sum(result, "extra")
+    gap = f"{words.count(missing)} missing, {words.count(extra)} extra" if missing or extra else "none missing, none extra"
+    value = f"{words.count(_sum(result, 'target'))} / {words.count(_sum(result, 'source'))}"
+    kit.card("Records in target / source", value, gap, icon=":material/tag:", tone="red" if missing else "")
+
+
+def _digests(digests: dict[str, str]) -> None:
+    source, target = digests["source"][:8], digests["target"][:8]
+    if digests["source"] == digests["target"]:
+        kit.card("Digests", "equal", f"{source}… on both sides", icon=":material/fingerprint:")
+    else:
+        kit.card("Digests", "not equal", f"{source}… and {target}…", icon=":material/fingerprint:", tone="red")
+
+
+def _namespaces(namespaces: dict[str, dict[str, int]]) -> None:
+    unequal = sum(bool(row["missing"] or row["extra"] or row["changed"]) for row in namespaces.values())
+    caption = f"{unequal:,} of them differ" if unequal else "all of them equal"
+    kit.card("Namespaces", words.count(len(namespaces)), caption, icon=":material/folder:", tone="red" if unequal else "")
 
 
 def _charts(result: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ NAMESPACES = {
 def test_throughput():
     chart = charts.throughput([[0.0, 500.0], [1.0, 900.0], [2.0, 700.0]])
     area = chart.figure.data[0]
-    assert list(area.x) == [0, 1, 2]
-    assert list(area.y) == [500, 900, 700]
+    assert list(area.x) == [0, 1, 2, 3]  # the last second is drawn as wide as the others
+    assert list(area.y) == [500, 900, 700, 700]
+    assert list(charts.throughput([[0.0, 500.0]]).figure.data[0].x) == [0, 1]
     assert chart.alt == "Records a second over time: 500 to 900, now 700."
     assert charts.throughput([]).alt == "No throughput measured yet."
 
@@ -66,15 +67,24 @@ def test_vector_delta():
 def test_only_the_largest_of_many_namespaces_are_drawn_and_the_text_says_so():
     many = {f"n{number:04}": {"source": number, "target": number, "missing": 0, "extra": 0, "changed": 0} for number in range(1000)}
     chart = charts.counts(many)
-    assert len(chart.figure.data[0].x) == charts.MOST_NAMESPACES
-    assert min(chart.figure.data[0].y) == 1000 - charts.MOST_NAMESPACES
+    bars = chart.figure.data[0]
+    assert bars.orientation == "h"  # thirty names do not fit beside each other
+    assert sorted(bars.x) == list(range(1000 - charts.MOST_NAMESPACES, 1000))
     assert "the 30 largest of 1,000 namespaces" in chart.alt
 
 
 def test_a_namespace_is_data_not_markup():
     rows = {"<b>x</b><a href='http://evil.example'>": {"source": 1, "target": 1, "missing": 0, "extra": 0, "changed": 0}}
     for chart in (charts.counts(rows), charts.count_differences(rows), charts.differences(rows)):
-        assert "<" not in chart.figure.data[0].x[0]
+        bars = chart.figure.data[0]
+        assert "<" not in (bars.y if bars.orientation == "h" else bars.x)[0]
+
+
+def test_names_that_are_shortened_alike_stay_two_bars():
+    rows = {f"{'a' * 30}{number}{'b' * 30}": {"source": number, "target": 0, "missing": 0, "extra": 0, "changed": 0} for number in (1, 2, 3)}
+    bars = charts.counts(rows).figure.data[0]
+    assert len(set(bars.y)) == 3
+    assert list(bars.x) == [1, 2, 3]
 
 
 def test_colours_are_the_theme_s():
