@@ -188,6 +188,10 @@ def start_milvus(folder: Path, storage: S3Server) -> Iterator[MilvusServer]:
         "minio.bucketName": storage.bucket,
         "minio.rootPath": "milvus",
         "authorization_enabled": True,
+        "queryCoord.checkInterval": 100,  # milliseconds; the coordinators' pauses are most of what a small test waits for
+        "queryCoord.distPullInterval": 100,
+        "queryCoord.checkHandoffInterval": 500,
+        "proxy.timeTickInterval": 50,
     }
     for key, value in settings.items():
         config.set(key, value)

@@ -24,9 +24,17 @@ MAX_DIMENSION = 32_768
 NAMESPACE_LENGTH = 1024
 TEXT_LENGTH = 65_535
 """Milvus Limits: the longest VARCHAR. It reserves nothing."""
-_TYPES = {"bool": Type.Bool, "boolean": Type.Bool, "string": Type.VarChar, "str": Type.VarChar, "int": Type.Int64, "int64": Type.Int64, "integer": Type.Int64}
-_EXACT = {"double": Type.Double, "float64": Type.Double, "int8": Type.Int8, "int16": Type.Int16, "int32": Type.Int32}
-"""Names of types whose values a Milvus field gives back as they were; everything else becomes a JSON field, which keeps any value."""
+_TYPES = {
+    **dict.fromkeys(("bool", "boolean"), Type.Bool),
+    **dict.fromkeys(("string", "str", "text", "large_string"), Type.VarChar),
+    **dict.fromkeys(("int", "integer", "int64"), Type.Int64),
+    **dict.fromkeys(("int8",), Type.Int8),
+    **dict.fromkeys(("int16",), Type.Int16),
+    **dict.fromkeys(("int32",), Type.Int32),
+    **dict.fromkeys(("float", "double", "float64"), Type.Double),
+    **dict.fromkeys(("object", "dict", "json", "struct"), Type.JSON),
+}
+"""The fields that give back what sources call a value of these types, exactly."""
 
 
 def create(wire: Wire, name: str, collection: Collection, plan: Plan, settings: Settings) -> None:
@@ -95,7 +103,11 @@ def _add_columns(wire: Wire, schema: Any, collection: Collection) -> None:
     for name, kind in collection.fields.items():
         if not NAME.fullmatch(name) or len(name) > MAX_NAME or name in RESERVED_KEYS:
             raise PlanError(f"the metadata field {name!r} cannot be the name of a Milvus field", fix="leave dynamic=false out, or rename it", code="bad_name")
-        data_type = (_TYPES | _EXACT).get(kind, Type.JSON)
+        data_type = _TYPES.get(kind)
+        if data_type is None:
+            raise PlanError(
+                f"no Milvus field holds values of metadata field {name!r}, {kind}, exactly", fix="leave dynamic=false out", code="unsupported_field"
+            )
         field = schema.fields.add(name=name, data_type=data_type, nullable=nullable)
         if data_type == Type.VarChar:
             field.type_params.add(key="max_length", value=str(TEXT_LENGTH))
