@@ -18,6 +18,7 @@ MOST_LETTERS = 44
 """Letters of all names together that still fit under upright bars in half a page's width."""
 MOST_NAMESPACES = 30
 """Bars a chart shows; the tables beside it show them all."""
+STALL_SECONDS = 2.0
 MOST_BARS = 24
 """Bars of a histogram."""
 
@@ -29,16 +30,20 @@ class Chart(NamedTuple):
     alt: str
 
 
-def throughput(points: Sequence[Sequence[float]]) -> Chart:
+def throughput(points: Sequence[Sequence[float]], until: float = 0.0) -> Chart:
     """Return records a second over the seconds since the start, from ``[[seconds, records_per_second], …]``.
 
-    A point is the mean of the time until the next one; the last is drawn as wide as the others.
+    A point is the mean of the time until the next one; the last is drawn as wide as the others. A run that has committed nothing
+    since then is drawn at zero up to ``until``: a store that stalls must show.
     """
     seconds, rates = [point[0] for point in points], [point[1] for point in points]
     drawn_seconds, drawn_rates = list(seconds), list(rates)
     if points:
         drawn_seconds.append(seconds[-1] + (seconds[1] - seconds[0] if seconds[1:] else 1.0))
         drawn_rates.append(rates[-1])
+        if until > drawn_seconds[-1] + STALL_SECONDS:
+            drawn_seconds += [drawn_seconds[-1], until]
+            drawn_rates += [0.0, 0.0]
     area = go.Scatter(
         x=drawn_seconds,
         y=drawn_rates,

@@ -11,6 +11,7 @@ from ui import charts, kit, state, words
 
 FINISHED = frozenset({"proven", "differs", "incomplete"})
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
+ASKED = {"Pause": "pausing after the batches under way", "Cancel": "cancelling after the batches under way"}
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
 PHASE = {"preparing": "preparing", "copying": "copying", "finishing": "finishing the target", "verifying": "proving"}
@@ -28,6 +29,7 @@ def _live(run: str) -> None:
     with kit.guarded():
         seen = state.service().status(run)
         if st.session_state.get("run_seen") != (run, seen["status"]):
+            st.session_state.pop("run_asked", None)
             st.rerun()  # once: the page then knows the new state and sets its pace by it
         _head(seen)
         _outcome(seen)
@@ -52,8 +54,8 @@ def _head(seen: dict[str, Any]) -> None:
 def _sentence(seen: dict[str, Any]) -> str:
     scanned, total = seen["counts"]["scanned"], seen["total"]
     words_ = [f"{words.count(scanned)} of {words.count(total)} records"] if total else []
-    if seen["status"] == "running" and seen["phase"] in PHASE:
-        words_.insert(0, PHASE[seen["phase"]])
+    if seen["status"] == "running":
+        words_.insert(0, ASKED.get(_asked(seen["run"]), PHASE.get(seen["phase"], "")) or "starting")
     words_.append(f"{words.duration(seen['seconds'])} elapsed")
     if seen["attempt"] > 1:
         words_.append(f"attempt {seen['attempt']}")
@@ -77,9 +79,16 @@ def _controls(seen: dict[str, Any]) -> None:
 
 def _control(label: str, icon: str, act: Any, run: str, *, primary: bool = False) -> None:
     """Draw a button that steers the run. What was asked shows in the next status; a refusal shows at once."""
-    if st.button(label, icon=icon, key=f"control_{label.lower()}", type="primary" if primary else "secondary"):
+    if st.button(label, icon=icon, key=f"control_{label.lower()}", type="primary" if primary else "secondary", disabled=_asked(run) == label):
         act(run)
+        st.session_state["run_asked"] = (run, label)
         st.rerun()
+
+
+def _asked(run: str) -> str:
+    """Return what was asked of ``run`` in this session and has not come about yet."""
+    asked_run, label = st.session_state.get("run_asked", ("", ""))
+    return label if asked_run == run else ""
 
 
 def _outcome(seen: dict[str, Any]) -> None:
@@ -140,7 +149,7 @@ def _charts(seen: dict[str, Any]) -> None:
         return
     left, right = st.columns([3, 2])
     with left:
-        kit.chart("Throughput", charts.throughput(seen["throughput"]), "chart_throughput")
+        kit.chart("Throughput", charts.throughput(seen["throughput"], seen["seconds"] if seen["phase"] == "copying" else 0.0), "chart_throughput")
     with right:
         kit.chart("Batch sizes", charts.batch_sizes(seen["batches"]), "chart_batches")
 

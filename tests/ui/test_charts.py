@@ -18,6 +18,8 @@ def test_throughput():
     assert list(area.y) == [500, 900, 700, 700]
     assert list(charts.throughput([[0.0, 500.0]]).figure.data[0].x) == [0, 1]
     assert chart.alt == "Records a second over time: 500 to 900, now 700."
+    stalled = charts.throughput([[0.0, 500.0]], until=9.0).figure.data[0]
+    assert (list(stalled.x), list(stalled.y)) == ([0, 1, 1, 9], [500, 500, 0, 0])
     assert charts.throughput([]).alt == "No throughput measured yet."
 
 
