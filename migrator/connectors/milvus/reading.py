@@ -15,6 +15,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 from migrator.connectors.milvus import names
 from migrator.connectors.milvus.engine import engine_for
 from migrator.connectors.milvus.pages import page_of
+from migrator.connectors.milvus.repair import rebuild_indexes
 from migrator.errors import PermanentError, PlanError, TransientError
 
 if TYPE_CHECKING:
@@ -161,6 +162,18 @@ def _consistency(wire: Wire) -> tuple[int, int]:
         return STRONG, 0
 
 
+def _load(wire: Wire, name: str) -> None:
+    request = pb.LoadCollectionRequest(collection_name=name, replica_number=1)
+    try:
+        wire.call("LoadCollection", request, f"load {name}")
+    except PermanentError:
+        if wire.lease is None:
+            raise
+        # Milvus Lite writes index files in place: a process killed meanwhile leaves one that can never be loaded again
+        rebuild_indexes(wire, name)
+        wire.call("LoadCollection", request, f"load {name}")
+
+
 def ensure_loaded(wire: Wire, layout: Layout) -> None:
     """Load the collection into memory unless it is. Raise ``PlanError`` when it has no index."""
     name = layout.collection
@@ -171,7 +184,7 @@ def ensure_loaded(wire: Wire, layout: Layout) -> None:
         raise PlanError(
             f"collection {name} has no index on its vector field, so Milvus cannot load it", fix="finish the run that creates it, or create an index"
         )
-    wire.call("LoadCollection", pb.LoadCollectionRequest(collection_name=name, replica_number=1), f"load {name}")
+    _load(wire, name)
     end = time.monotonic() + wire.settings.timeout
     while True:
         progress = wire.call("GetLoadingProgress", pb.GetLoadingProgressRequest(collection_name=name), f"load {name}").progress

@@ -1,0 +1,42 @@
+"""A Milvus Lite index file that a kill left half-written must not make the collection unreadable."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pymilvus import MilvusClient
+
+from migrator.connectors import milvus
+from migrator.endpoints import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = 2_000
+
+
+def seed(path: Path) -> None:
+    with closing(MilvusClient(str(path))) as client:
+        client.create_collection("t", dimension=8, metric_type="L2", index_params=flat(client))
+        vectors = np.random.default_rng(0).normal(size=(ROWS, 8)).astype(np.float32)
+        client.insert("t", [{"id": row, "vector": vectors[row].tolist()} for row in range(ROWS)])
+        client.flush("t")
+        client.load_collection("t")
+
+
+def flat(client: MilvusClient) -> object:
+    parameters = client.prepare_index_params()
+    parameters.add_index("vector", index_type="FLAT", metric_type="L2")
+    return parameters
+
+
+def test_a_torn_index_file_is_built_again(tmp_path: Path) -> None:
+    path = tmp_path / "torn.db"
+    seed(path)
+    (file,) = path.rglob("*.idx")
+    file.write_bytes(file.read_bytes()[:-100])
+    with closing(milvus.open_source(parse(f"milvus:t?uri={path}"))) as source:
+        assert source.describe().count == ROWS
+        assert source.describe().metric == "euclidean"
