@@ -392,3 +392,16 @@ def test_rows_a_server_hides_are_reported(milvus_server: MilvusServer) -> None:
     assert collection.count == len(read(endpoint)) == 2
     (finding,) = collection.findings
     assert (finding.severity, finding.code) == ("lossy", "duplicate_keys")
+
+
+@pytest.mark.server
+def test_killed_between_delete_and_insert(milvus_server: MilvusServer) -> None:
+    store = MilvusServerHarness(milvus_server)
+    endpoint = store.new_target()
+    batch = batch_of(["a", "b"])
+    write(endpoint, batch)
+    with child(endpoint, MIGRATOR_FAILPOINT="milvus_deleted:1") as process:
+        assert process.wait(timeout=60) == 137
+    assert read(endpoint) == []
+    write(endpoint, batch)  # what a resumed run does with a part it has no checkpoint for
+    assert by_id(read(endpoint)).keys() == by_id(batch.to_pylist()).keys()

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 from pymilvus.grpc_gen import milvus_pb2 as pb
 
-from migrator.connectors.milvus.layout import MARK, MARKER, METRIC_NAMES, METRICS, Type, describe_index, read_layout
+from migrator.connectors.milvus.layout import MARK, MARKER, METRIC_NAMES, Type, describe_index, read_layout
 from migrator.connectors.milvus.names import RESERVED_KEYS
 from migrator.connectors.milvus.options import MAX_NAME, NAME
 from migrator.errors import PlanError
 from migrator.model import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migrator.connectors.milvus.layout import Layout
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.wire import Wire
@@ -138,40 +140,31 @@ def _create_index(wire: Wire, collection: str, field: str, params: dict[str, str
 def checked_layout(wire: Wire, name: str, collection: Collection, plan: Plan, settings: Settings) -> Layout:
     """Return the layout of existing collection ``name``. Raise ``PlanError`` naming what does not fit."""
     layout = read_layout(wire, name, settings)
-    if layout.dimension != collection.dimension:
-        raise PlanError(
-            f"collection {name} has {layout.dimension} dimensions, the source {collection.dimension}",
-            fix="choose another collection name",
-            code="dimension_differs",
-        )
-    wanted = collection.metric or "cosine"
-    if layout.metric is not None and layout.metric != wanted:
-        ours = ", ".join(METRICS)
-        raise PlanError(
-            f"collection {name} has the metric {METRIC_NAMES[layout.metric]}, the source {METRIC_NAMES[wanted]} (of {ours})",
-            fix="choose another collection name",
-            code="metric_differs",
-        )
-    if layout.auto_id:
-        raise PlanError(f"collection {name} makes its own keys (auto_id), so the source's ids would be lost", fix="choose another collection", code="auto_id")
-    if layout.id_type == "int64" and collection.id_type == "string":
-        raise PlanError(
-            f"the keys of collection {name} are 64-bit integers, the source's ids are text", fix="choose another collection name", code="id_type_differs"
-        )
-    if collection.sparse and layout.sparse is None:
-        raise PlanError(
-            f"collection {name} has no sparse vector field, the source has sparse vectors", fix="choose another collection", code="sparse_unsupported"
-        )
-    if settings.namespace_mode == "partition_key" and layout.namespace is None and needs_namespace_field(collection, plan, settings):
+    for code, message in _misfits(layout, collection):
+        raise PlanError(f"collection {name} {message}", fix="choose another collection name", code=code)
+    if layout.namespace is None and layout.in_field and needs_namespace_field(collection, plan, settings):
         raise PlanError(
             f"collection {name} has no namespace field (a text partition key), the source has namespaces",
             fix="choose another collection, or name a text field with namespace_field=",
             code="no_namespace_field",
         )
-    if layout.ignored:
-        raise PlanError(
-            f"collection {name} has vector fields a copy would leave empty: {', '.join(layout.ignored)}",
-            fix="choose another collection",
-            code="vector_field_left_out",
-        )
     return layout
+
+
+def _misfits(layout: Layout, collection: Collection) -> Iterator[tuple[str, str]]:
+    """Yield code and predicate for each way in which ``collection`` does not fit into ``layout``."""
+    wanted = collection.metric or "cosine"
+    if layout.dimension != collection.dimension:
+        yield "dimension_differs", f"has {layout.dimension} dimensions, the source {collection.dimension}"
+    if layout.metric is not None and layout.metric != wanted:
+        yield "metric_differs", f"has the metric {METRIC_NAMES[layout.metric]}, the source {METRIC_NAMES[wanted]}"
+    if layout.auto_id:
+        yield "auto_id", "makes its own keys (auto_id), so the source's ids would be lost"
+    if layout.id_type == "int64" and collection.id_type == "string":
+        yield "id_type_differs", "has 64-bit integers as keys, the source's ids are text"
+    if collection.sparse and layout.sparse is None:
+        yield "sparse_unsupported", "has no sparse vector field, the source has sparse vectors"
+    if layout.functions:
+        yield "unsupported_field", "computes fields itself (functions)"
+    if layout.ignored:
+        yield "vector_field_left_out", f"has vector fields a copy would leave empty: {', '.join(layout.ignored)}"

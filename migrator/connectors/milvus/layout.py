@@ -120,7 +120,6 @@ def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:
     vector, sparse, ignored = _vectors(fields, settings, collection)
     namespace = _namespace(fields, settings, collection)
     roles = {key.name, vector, sparse, namespace.name if namespace else None, *ignored}
-    scalars = tuple(_scalar(field) for field in proto.fields if field.name not in roles and not field.is_dynamic)
     metric, index_type = describe_index(wire, collection, vector or sparse)
     return Layout(
         collection=collection,
@@ -130,7 +129,7 @@ def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:
         dimension=int(_param(fields[vector], "dim", "0")) if vector else 0,
         sparse=sparse,
         namespace=namespace,
-        scalars=scalars,
+        scalars=tuple(_scalar(field) for field in proto.fields if field.name not in roles and not field.is_dynamic),
         dynamic=proto.enable_dynamic_field,
         marked=MARKER in proto.description or any(pair.key == MARKER for pair in answer.properties),
         metric=metric,

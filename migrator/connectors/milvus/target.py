@@ -119,8 +119,6 @@ class MilvusTarget:
             ids = rows.column("id").to_pylist()
             return tuple(Rejected(namespace, name, "namespace_too_long", "namespace", f"record {name!r}: {error}") for name in ids)
         layout = self._open(place)
-        if layout.functions:
-            raise PlanError(f"collection {place.collection} computes fields itself (functions)", fix="choose another collection", code="unsupported_field")
         columns, rejected = split_batch(rows, layout)
         if len(columns):
             failpoint("milvus_write")
