@@ -94,7 +94,10 @@ def _whole_floats_as_integers(value: Any) -> Any:
 
 
 def _sparse_bytes(sparse: pa.Array) -> list[bytes | None]:
-    """Return each sparse vector as its (index, value) pairs in order of index, so that their order does not matter."""
+    """Return each sparse vector's indices and values in order of index, so that their order does not matter.
+
+    The NUL before them keeps them apart from metadata of the same bytes: JSON has none.
+    """
     parts: list[bytes | None] = []
     for row in sparse:
         if not row.is_valid:
@@ -103,7 +106,7 @@ def _sparse_bytes(sparse: pa.Array) -> list[bytes | None]:
         indices = np.asarray(row["indices"].as_py() or [], np.uint32)
         weights = np.asarray(row["values"].as_py() or [], np.float32)
         order = np.argsort(indices, kind="stable")
-        parts.append(indices[order].tobytes() + weights[order].tobytes())
+        parts.append(b"\0" + indices[order].tobytes() + weights[order].tobytes())
     return parts
 
 

@@ -7,11 +7,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ONE_AT_A_TIME = ("server", "browser")
+
+# a busy machine is no failure; the seed of a failure is printed and kept in .hypothesis
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
