@@ -53,15 +53,10 @@ class Description:
     def _lossy(self) -> Finding | None:
         if self.exact:
             return None
-        original = self.dimension * 4
-        steps = ", ".join(f"{name} {before}->{after}" for name, before, after in self.transforms)
-        parts = [f"{self.kind} keeps {self.code_size} bytes of the {original} of a vector"]
-        if steps:
-            parts.append(f"what was added went through {steps}, which is undone with rounding of about 4e-6 at best")
-        if any(name == "NormalizationTransform" for name, _, _ in self.transforms):
-            parts.append("the lengths the vectors had before they were normalised are not in the file")
-        return Finding("lossy", "lossy_index", "; ".join(parts) + ": vectors read back are approximations of those that were added",
-                       "copy from the original embeddings where you have them, or accept the loss")  # fmt: skip
+        parts = [f"{self.kind} keeps {self.code_size} bytes of the {self.dimension * 4} of a vector"]
+        parts += [_loss(*step) for step in self.transforms]
+        text = "; ".join(parts) + ": vectors read back are approximations of those that were added"
+        return Finding("lossy", "lossy_index", text, "copy from the original embeddings where you have them, or accept the loss")
 
     def _foreign_metric(self) -> Finding | None:
         if self.metric in _METRICS:
@@ -76,6 +71,15 @@ class Description:
             return None
         return Finding("info", "vectors_not_stored", f"the index counts {self.ntotal} vectors but stores {self.extents.count}: "
                        f"{absent} were dropped when they were added, as Faiss does with NaN, and are not in the file")  # fmt: skip
+
+
+def _loss(name: str, before: int, after: int) -> str:
+    """Say what a transformation of ``before`` to ``after`` dimensions took from the vectors."""
+    if name == "NormalizationTransform":
+        return "the lengths the vectors had before they were normalised are not in the file"
+    if after < before:
+        return f"{name} reduced {before} dimensions to {after}, and what it left out is not in the file"
+    return f"{name} is undone with rounding, of a few units in the seventh digit"
 
 
 def describe(child: Child, number: int, file: OpenFile) -> Description:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
+import xxhash
 
 from migrator import endpoints
 from migrator.connectors.faiss import docstores, sidecars
@@ -49,7 +50,7 @@ def open_source(endpoint: Endpoint) -> FaissSource:
             beside.append(part)
             if order is None and part.keys is None and shards[0].told.extents.has_ids:
                 order = _order(part, shards)
-        return FaissSource(summarise(endpoint, shards, beside, metric), Reader(shards, tuple(beside), order))
+        return FaissSource(summarise(endpoint, shards, beside, _version(endpoint, located, shards), metric), Reader(shards, tuple(beside), order))
     except BaseException:
         for shard in shards:
             shard.close()
@@ -114,6 +115,20 @@ def _check_alike(first: Shard, other: Shard) -> None:
                 f"{other.file.name} is no shard of the same index as {first.file.name}: its {name} is {found}, not {expected}",
                 fix="keep the files of one index in a folder of their own, or name one file",
             )
+
+
+def _version(endpoint: Endpoint, located: Located, shards: Sequence[Shard]) -> str:
+    """Return a digest of every file the records come from."""
+    digest = xxhash.xxh3_64("".join(shard.file.fingerprint() for shard in shards).encode())
+    given = [Path(endpoint.options[name]) for name in ("ids", "metadata") if name in endpoint.options]
+    paths = [*located.companions, *filter(None, [located.database]), *given]
+    for path in paths:
+        file = open_file(path, "the file beside the index")
+        try:
+            digest.update(file.fingerprint().encode())
+        finally:
+            file.close()
+    return digest.hexdigest()
 
 
 def _order(part: Beside, shards: Sequence[Shard]) -> npt.NDArray[np.int64]:

@@ -89,10 +89,6 @@ class Reader:
                 yield _int64_array(np.arange(at, end, dtype=np.int64) if own is None else own)
             at = end
 
-    def fingerprint(self) -> str:
-        """Return a digest that another file in the place of this one does not have."""
-        return "-".join(shard.fingerprint() for shard in dict.fromkeys((self.shards[0], self.shards[-1])))
-
     def _shard_of(self, row: int) -> Shard:
         return next(shard for shard in reversed(self.shards) if shard.first <= row)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xxhash
 
 from migrator.connectors.faiss.child import Child
 from migrator.connectors.faiss.layout import NO_IDS
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from migrator.connectors.faiss.description import Description
     from migrator.connectors.faiss.files import OpenFile
 
-_EDGE = 1 << 16
 _DECODED_BYTES_A_SECOND = 10e6  # slower than any decoder: what a worker may take before it counts as hanging
 
 
@@ -98,15 +96,6 @@ class Shard:
             self.file.read(offset, raw[at : at + 8 * count])
             at += 8 * count
         return ids
-
-    def fingerprint(self) -> str:
-        """Return a digest of the file's size, beginning and end: another file under the same name has another."""
-        digest = xxhash.xxh3_64(f"{self.file.size}:{self.count}:{self.told.kind}".encode())
-        for offset in {0, max(self.file.size - _EDGE, 0)}:
-            edge = np.empty(min(_EDGE, self.file.size), np.uint8)
-            self.file.read(offset, edge)
-            digest.update(edge.tobytes())
-        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the file and end its workers. Safe twice."""

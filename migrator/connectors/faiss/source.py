@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors.faiss.spool import KeyIndex
-from migrator.errors import PlanError
+from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Chunk, Split
 from migrator.records import constant, empty_batch
 
@@ -37,12 +37,11 @@ class FaissSource:
         """Return about ``count`` row ranges of nearly the same size, cut at multiples of ``align`` rows."""
         if selection.namespaces is not None and DEFAULT_NAMESPACE not in selection.namespaces:
             return []
-        state = {"file": self.reader.fingerprint()}
         rows = self.reader.count
         step = max(1, -(-rows // (max(count, 1) * align))) * align
         edges = [*range(0, rows, step), rows]
         return [
-            Split(f"rows-{start:012d}-{stop:012d}", DEFAULT_NAMESPACE, {"start": start, "stop": stop, **state}, stop - start)
+            Split(f"rows-{start:012d}-{stop:012d}", DEFAULT_NAMESPACE, {"start": start, "stop": stop, "version": self.collection.version}, stop - start)
             for start, stop in itertools.pairwise(edges)
             if stop > start
         ]
@@ -57,11 +56,10 @@ class FaissSource:
             at = start + int(chunk.cursor)
 
     def _range(self, split: Split) -> tuple[int, int]:
-        now = self.reader.fingerprint()
-        if split.state["file"] != now:
-            raise PlanError(
-                f"{self.collection.name} is not the file it was when the run was started",
-                fix="start a new run for the new file, or put the old one back",
+        if split.state["version"] != self.collection.version:
+            raise ConfigError(
+                f"{self.collection.name} is not what it was when the run was started",
+                fix="start a new run for the new files, or put the old ones back",
                 code="source_changed",
             )
         return int(split.state["start"]), int(split.state["stop"])

@@ -23,8 +23,8 @@ _UNIQUE_CHECK_ROWS = 16_000_000  # 128 MB of ids
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list", dict: "object", type(None): "null"}
 
 
-def summarise(endpoint: Endpoint, shards: Sequence[Shard], beside: Sequence[Beside], metric: Metric | None) -> Collection:
-    """Return the collection that ``shards`` and ``beside`` make. ``metric`` is the user's, None to take the file's."""
+def summarise(endpoint: Endpoint, shards: Sequence[Shard], beside: Sequence[Beside], version: str, metric: Metric | None) -> Collection:
+    """Return the collection that ``shards`` and ``beside`` make. ``version`` digests their files, ``metric`` is the user's, None to take the file's."""
     told = shards[0].told
     naming = [part for part in beside if part.renames]
     describing = [part for part in beside if part.describes]
@@ -37,6 +37,7 @@ def summarise(endpoint: Endpoint, shards: Sequence[Shard], beside: Sequence[Besi
         namespaces={"": sum(shard.count for shard in shards)},
         fields=_fields(describing[-1]) if describing else {},
         kind=kind,
+        version=version,
         unique_ids=not naming and _unique(shards),
         findings=(*_of_shards(shards), *_inner_product(shards, metric), *(finding for part in beside for finding in part.findings)),
     )

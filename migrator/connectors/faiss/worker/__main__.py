@@ -12,7 +12,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
 
 from migrator.connectors.faiss.worker import decode, docstore, index, limits
@@ -60,8 +59,9 @@ def _described(loaded: Loaded) -> dict[str, Any]:
     if not loaded.exact and loaded.extents.count:
         try:
             decode.decode(loaded, np.arange(_SAMPLE))
-        except RuntimeError as error:
-            raise index.RefusedError(f"Faiss cannot turn its codes back into vectors ({error})") from None
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).rpartition(": ")[2]
+            raise index.RefusedError(f"it is of the kind {','.join(loaded.names)}, whose codes Faiss cannot turn back into vectors: {reason}") from None
     return {
         "names": loaded.names,
         "dimension": int(loaded.owner.d),
@@ -70,11 +70,7 @@ def _described(loaded: Loaded) -> dict[str, Any]:
         "code_size": loaded.code_size,
         "exact": loaded.exact,
         "id_map": loaded.id_map,
-        "transforms": [
-            [type(step).__name__, int(step.d_in), int(step.d_out)]
-            for node in loaded.transforms
-            for step in (faiss.downcast_VectorTransform(node.chain.at(i)) for i in range(node.chain.size()))
-        ],
+        "transforms": [[type(step).__name__, int(step.d_in), int(step.d_out)] for step in loaded.steps],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from migrator.connectors.faiss.worker.index import Loaded
 
+_ORTHONORMAL = 1e-4  # how far float32 rotations are from orthonormal, with room
+
 
 def decode(loaded: Loaded, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return the vectors of ``rows`` (reading order), shape (rows, dimension). Raise ``RuntimeError`` where Faiss cannot decode.
+    """Return the vectors of ``rows`` (reading order), shape (rows, dimension). Raise ``RuntimeError`` or ``ValueError`` where they cannot be decoded.
 
     Never ``reconstruct_n``: with ids of one's own it returns other vectors or ends the process.
     """
@@ -24,11 +26,27 @@ def decode(loaded: Loaded, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float3
         raise RuntimeError("rows outside the index were asked for")
     codes, lists = _gather(loaded, rows)
     vectors = _decoded(loaded, codes, lists)
-    for transform in reversed(loaded.transforms):
-        original = np.empty((len(vectors), transform.d), np.float32)
-        transform.reverse_chain(len(vectors), faiss.swig_ptr(np.ascontiguousarray(vectors)), faiss.swig_ptr(original))
-        vectors = original
+    for step in reversed(loaded.steps):
+        vectors = _undone(step, np.ascontiguousarray(vectors))
     return np.ascontiguousarray(vectors, np.float32)
+
+
+def _undone(step: Any, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what ``step`` was given to make ``vectors``, as near as it can be had."""
+    if not isinstance(step, faiss.LinearTransform):
+        return np.asarray(step.reverse_transform(vectors), np.float32)
+    # not reverse_transform: a whitening PCA read from a file claims to be orthonormal, and is undone wrongly without a word
+    matrix = faiss.vector_to_array(step.A).reshape(step.d_out, step.d_in).astype(np.float64)
+    shift = faiss.vector_to_array(step.b).astype(np.float64) if step.have_bias else 0.0
+    return np.asarray((vectors - shift) @ _inverse(matrix).T, np.float32)
+
+
+def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the transpose of a rotation or projection, the pseudo-inverse of anything else."""
+    short = matrix if len(matrix) <= matrix.shape[1] else matrix.T
+    if np.abs(short @ short.T - np.eye(len(short))).max() < _ORTHONORMAL:
+        return matrix.T
+    return np.asarray(np.linalg.pinv(matrix), np.float64)
 
 
 def _gather(loaded: Loaded, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

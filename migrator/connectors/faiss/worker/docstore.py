@@ -104,8 +104,8 @@ def _llamaindex(files: list[mmap.mmap]) -> Iterator[Row]:
     """Join ``index_store.json`` (position -> node id) with ``docstore.json`` (node id -> node)."""
     indexes: dict[str, Any] = _json(files[0], "index_store.json").get("index_store/data") or {}
     nodes = _json(files[1], "docstore.json").get("docstore/data", {})
-    tables = [_inner(entry).get("nodes_dict") for entry in indexes.values()]
-    tables = [table for table in tables if isinstance(table, dict) and table]
+    held = [_inner(entry).get("nodes_dict") for entry in indexes.values()]
+    tables = [table for table in held if isinstance(table, dict) and table]
     if len(tables) != 1:
         raise RefusedError(f"index_store.json describes {len(tables)} indexes with nodes where one belongs to this file")
     for key in _ordered({int(place): node for place, node in tables[0].items() if place.isdigit()}):

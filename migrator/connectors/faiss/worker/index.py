@@ -24,16 +24,19 @@ CODES = frozenset({"IndexScalarQuantizer", "IndexPQ", "IndexLSH", "IndexResidual
                    "IndexProductResidualQuantizer", "IndexProductLocalSearchQuantizer", "Index2Layer"})  # fmt: skip
 LISTS = frozenset({"IndexIVFScalarQuantizer", "IndexIVFPQ", "IndexIVFResidualQuantizer", "IndexIVFLocalSearchQuantizer",
                    "IndexIVFProductResidualQuantizer", "IndexIVFProductLocalSearchQuantizer"})  # fmt: skip
+REVERSIBLE = frozenset({"LinearTransform", "PCAMatrix", "OPQMatrix", "RandomRotationMatrix",
+                        "NormalizationTransform", "CenteringTransform", "RemapDimensionsTransform"})  # fmt: skip
 
+_FAST_SCAN = "its codes are packed for SIMD (fast-scan) and Faiss offers no way back to vectors"
 WHY_NOT = {
     "OnDiskInvertedLists": "it keeps its vectors in another file, named by a path inside this one, and such a path is never followed",
-    "BlockInvertedLists": "its codes are packed for SIMD and Faiss offers no way back to vectors",
+    "BlockInvertedLists": _FAST_SCAN,
     "IndexIVFFlatDedup": "it keeps equal vectors once and does not give out the ids of the others",
 }
 
 
 class RefusedError(Exception):
-    """The file is what it says, but its vectors cannot be had from it. The text completes "… cannot be read: "."""
+    """The file is what it says, but cannot be used. The text completes "… cannot be read: "."""
 
 
 @dataclass
@@ -55,6 +58,11 @@ class Loaded:
     code_size: int = 0
 
     @property
+    def steps(self) -> list[Any]:
+        """The single transformations, in the order in which they were applied."""
+        return [faiss.downcast_VectorTransform(node.chain.at(place)) for node in self.transforms for place in range(node.chain.size())]
+
+    @property
     def exact(self) -> bool:
         """Whether the codes are the float32 values themselves."""
         return not self.transforms and type(self.leaf).__name__ in FLAT | {"IndexIVFFlat"}
@@ -71,7 +79,10 @@ def load(mapped: mmap.mmap) -> Loaded:
     )
     owner = faiss.read_index(reader, 0)
     loaded = Loaded(owner, mapped, view)
-    _descend(loaded, faiss.downcast_index(owner))
+    try:
+        _descend(loaded, faiss.downcast_index(owner))
+    except RefusedError as error:
+        raise RefusedError(f"it is of the kind {','.join(loaded.names)}, and {error}") from None
     return loaded
 
 
@@ -88,6 +99,7 @@ def _descend(loaded: Loaded, node: Any) -> None:
         elif name == "IndexPreTransform":
             if node.chain.size():
                 loaded.transforms.append(node)
+            _check_chain(node)
             inner = node.index
         elif name in REFINED:
             inner = node.refine_index
@@ -102,7 +114,25 @@ def _descend(loaded: Loaded, node: Any) -> None:
     elif name in LISTS | {"IndexIVFFlat"}:
         _note_lists(loaded, node)
     else:
-        raise RefusedError(WHY_NOT.get(name) or _why_not_lists(node))
+        raise RefusedError(_FAST_SCAN if "FastScan" in name else WHY_NOT.get(name) or _why_not_lists(node))
+
+
+def _check_chain(node: Any) -> None:
+    """Hold every step to the dimensions of its neighbours: Faiss would write past the end of an array."""
+    dimension = int(node.d)
+    for place in range(node.chain.size()):
+        step = faiss.downcast_VectorTransform(node.chain.at(place))
+        if type(step).__name__ not in REVERSIBLE:
+            raise RefusedError(f"its {type(step).__name__} cannot be undone")
+        if step.d_in != dimension or (isinstance(step, faiss.LinearTransform) and _sizes(step) != (step.d_in * step.d_out, step.d_out * step.have_bias)):
+            raise RefusedError("the steps of its transformation do not fit together")
+        dimension = int(step.d_out)
+    if dimension != int(node.index.d):
+        raise RefusedError("its transformation does not fit its inner index")
+
+
+def _sizes(step: Any) -> tuple[int, int]:
+    return int(step.A.size()), int(step.b.size()) * step.have_bias
 
 
 def _why_not_lists(node: Any) -> str:
