@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 
 from migrator.connectors import milvus
 from migrator.endpoints import parse
@@ -19,17 +19,17 @@ ROWS = 2_000
 
 def seed(path: Path) -> None:
     with closing(MilvusClient(str(path))) as client:
-        client.create_collection("t", dimension=8, metric_type="L2", index_params=flat(client))
+        schema = client.create_schema()
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=8)
+        client.create_collection("t", schema=schema)
         vectors = np.random.default_rng(0).normal(size=(ROWS, 8)).astype(np.float32)
         client.insert("t", [{"id": row, "vector": vectors[row].tolist()} for row in range(ROWS)])
         client.flush("t")
+        parameters = client.prepare_index_params()
+        parameters.add_index("vector", index_type="FLAT", metric_type="L2")
+        client.create_index("t", parameters)
         client.load_collection("t")
-
-
-def flat(client: MilvusClient) -> object:
-    parameters = client.prepare_index_params()
-    parameters.add_index("vector", index_type="FLAT", metric_type="L2")
-    return parameters
 
 
 def test_a_torn_index_file_is_built_again(tmp_path: Path) -> None:

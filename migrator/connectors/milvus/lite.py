@@ -13,6 +13,9 @@ from migrator.connectors.milvus.failures import lite_cannot_open
 if TYPE_CHECKING:
     from pathlib import Path
 
+# the engine logs every refused call with a traceback; each becomes an error of ours, so nothing is lost by not printing it
+logging.getLogger("milvus_lite").addHandler(logging.NullHandler())
+
 _lock = threading.RLock()
 _open: dict[str, _Engine] = {}
 
