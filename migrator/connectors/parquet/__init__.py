@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migrator.connectors.parquet.discover import find
+from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.naming import LONGEST_NAME
+from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.target import ParquetTarget
-from migrator.model import Capabilities
+from migrator.model import Capabilities, StoredFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migrator.model import Endpoint
+
+__all__ = ["capabilities", "examine", "files", "open_source", "open_target"]
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
     return Capabilities(max_namespace_bytes=LONGEST_NAME, batch_records=10_000, concurrent_writes=2)
 
 
+def open_source(endpoint: Endpoint) -> ParquetSource:
+    """Return the dataset for reading. Raise ``PermanentError`` when there is none, ``UnreadableSourceError`` when it is not whole."""
+    return ParquetSource(endpoint)
+
+
 def open_target(endpoint: Endpoint) -> ParquetTarget:
     """Return the dataset for writing; ``prepare`` begins it."""
     return ParquetTarget(endpoint)
+
+
+def files(endpoint: Endpoint) -> Iterator[StoredFile]:
+    """Yield the data files of a dataset; ``sha256`` is what its manifest says."""
+    dataset = find(endpoint)
+    for file in dataset.files:
+        yield StoredFile(file.path, dataset.place.show(file.path), file.bytes, file.sha256)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -60,7 +61,12 @@ class Manifest:
     """A complete export."""
 
     run: Run
-    files: tuple[Entry, ...] = field(default_factory=tuple)
+    files: tuple[Entry, ...] = ()
+
+    @cached_property
+    def by_path(self) -> dict[str, Entry]:
+        """The files by their path."""
+        return {entry.path: entry for entry in self.files}
 
     def dump(self) -> pa.Buffer:
         """Return the JSON text, indented for readers."""

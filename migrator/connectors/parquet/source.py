@@ -1,0 +1,248 @@
+"""Reads a Parquet dataset: splits are runs of row groups, cursors row numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrator import endpoints, records
+from migrator.connectors.parquet import columns as roles
+from migrator.connectors.parquet import rows, sample
+from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
+from migrator.connectors.parquet.discover import find
+from migrator.connectors.parquet.places import S3_OPTIONS
+from migrator.errors import ConfigError
+from migrator.model import Chunk, Collection, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from migrator.connectors.parquet.discover import DataFile, Dataset
+    from migrator.connectors.parquet.rows import Footer
+    from migrator.model import Endpoint, Metric, Rejected, Selection
+
+OPTIONS = S3_OPTIONS | roles.OPTIONS | {"metric", "compression", "overwrite"}
+"""With those of a target, which is read back with the endpoint it was written with."""
+METRICS = ("cosine", "dotproduct", "euclidean")
+KEYS_AT_ONCE = 65_536
+
+
+class ParquetSource:
+    """The files an endpoint names, as one collection."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        endpoints.check_options(endpoint, OPTIONS)
+        if endpoint.options.get("metric", "cosine") not in METRICS:
+            raise ConfigError(f"metric={endpoint.options['metric']} is unknown", fix=f"use one of: {', '.join(METRICS)}", code="bad_option")
+        self._options = endpoint.options
+        self._name = endpoint.resource
+        self._opened: dict[str, Footer] = {}
+        self.dataset: Dataset = find(endpoint)
+
+    @cached_property
+    def _footers(self) -> dict[str, Footer]:
+        paths = [file.path for file in self.dataset.files]
+        return dict(zip(paths, rows.footers(self.dataset.place, paths), strict=True))
+
+    def _footer(self, path: str) -> Footer:
+        """Return one file's footer without reading all the others': a worker reads one split."""
+        if path not in self._opened:
+            self._opened[path] = rows.footer(self.dataset.place, path)
+        return self._opened[path]
+
+    @cached_property
+    def _sample(self) -> sample.Sample:
+        manifest = self.dataset.manifest
+        return sample.take(self.dataset, self._footers, self._columns, None if manifest is None else manifest.run.dimension)
+
+    def _columns(self, file: DataFile) -> roles.Columns:
+        return roles.columns_of(self._footers[file.path].schema, self._options, self.dataset.place.show(file.path))
+
+    def describe(self) -> Collection:
+        files, manifest = self.dataset.files, self.dataset.manifest
+        known = [(self._footers[file.path].schema, self._columns(file)) for file in files]
+        id_types = {roles.id_type_of(schema, columns) for schema, columns in known}
+        findings = [finding for schema, columns in known for finding in roles.findings_of(schema, columns, rounding=self._sample.rounding)]
+        metric = cast("Metric | None", self._options.get("metric") or (manifest.run.metric if manifest else None))
+        return Collection(
+            self._name if manifest is None else manifest.run.name,
+            self._sample.dimension,
+            metric,
+            manifest.run.id_type if manifest else "int64" if id_types == {"int64"} else "string",
+            self._counts(),
+            self._sample.fields,
+            kind="Parquet files",
+            sparse=any(columns.sparse_values for _, columns in known),
+            version=self.dataset.version,
+            findings=(*self.dataset.findings, *dict.fromkeys(findings)),
+        )
+
+    def _counts(self) -> dict[str, int]:
+        counts = Counter[str]()
+        for file in self.dataset.files:
+            layout = self._layout(file)
+            if layout.columns.namespace is None:
+                counts[file.namespace] += self._footers[file.path].rows
+                continue
+            for batch in self._raw(file, [layout.columns.namespace]):
+                found = pc.value_counts(namespaces_of(batch, layout, {}))
+                counts.update({entry["values"].as_py(): entry["counts"].as_py() for entry in found})
+        return dict(sorted(counts.items())) or {"": 0}
+
+    def _raw(self, file: DataFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        footer = self._footers[file.path]
+        return rows.batches(self.dataset.place, file.path, (0, len(footer.groups)), columns, most=KEYS_AT_ONCE)
+
+    def _layout(self, file: DataFile) -> Layout:
+        return Layout(self._columns(file), self._sample.dimension, file.namespace, rounding=bool(self._sample.rounding))
+
+    def splits(self, selection: Selection, count: int, align: int = 1) -> Iterator[Split]:  # noqa: ARG002 (row groups cannot be cut)
+        wanted = None if selection.namespaces is None else list(selection.namespaces)
+        runs = [run for file in self.dataset.files for run in self._runs(file, wanted)]
+        share = sum(run["rows"] for run in runs) / max(1, count)
+        groups: list[list[dict[str, Any]]] = []
+        filled = 0
+        for run in runs:
+            if not groups or (filled >= share * len(groups) and len(groups) < count):
+                groups.append([])
+            groups[-1].append(run)
+            filled += run["rows"]
+        for number, members in enumerate(groups):
+            yield self._split(number, _joined(members), wanted)
+
+    def _runs(self, file: DataFile, wanted: list[str] | None) -> Iterator[dict[str, Any]]:
+        """Yield the row groups of a file that may hold records of ``wanted``, as plain data."""
+        own = self._columns(file).namespace is None
+        if own and wanted is not None and file.namespace not in wanted:
+            return
+        footer = self._footers[file.path]
+        for number, count in enumerate(footer.groups):
+            yield {"path": file.path, "namespace": file.namespace, "own": own, "groups": [number, number + 1], "rows": count, "row_bytes": footer.row_bytes}
+
+    def _split(self, number: int, runs: list[dict[str, Any]], wanted: list[str] | None) -> Split:
+        namespaces = {run["namespace"] for run in runs}
+        single = next(iter(namespaces)) if len(namespaces) == 1 and all(run["own"] for run in runs) else None
+        filtered = wanted if any(not run["own"] for run in runs) else None
+        state = {"runs": runs, "namespaces": filtered, "dimension": self._sample.dimension, "rounding": bool(self._sample.rounding)}
+        return Split(f"rows-{number}", single, state, None if filtered is not None else sum(run["rows"] for run in runs))
+
+    def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
+        row, position = (int(part) for part in cursor.split(":")) if cursor else (0, 0)
+        for pieces in _grouped(self._pieces(split, row, records), records):
+            row += sum(batch.num_rows for _, batch in pieces)
+            chosen = [(layout, _selected(batch, layout, split.state["namespaces"])) for layout, batch in pieces]
+            decoded = [(batch.num_rows, decode(batch, layout)) for layout, batch in chosen if batch.num_rows]
+            if decoded:
+                chunk = _chunk(decoded, f"{row}:{position + sum(count for count, _ in decoded)}", position)
+                position += chunk.scanned
+                yield chunk
+
+    def _pieces(self, split: Split, skip: int, wanted: int) -> Iterator[tuple[Layout, pa.RecordBatch]]:
+        for run in split.state["runs"]:
+            if skip >= run["rows"]:
+                skip -= run["rows"]
+                continue
+            layout = self._run_layout(run, split)
+            most = rows.rows_at_once(wanted, run["row_bytes"], layout.dimension)
+            for batch in rows.batches(self.dataset.place, run["path"], tuple(run["groups"]), layout.columns.names(), most=most, skip=skip):
+                yield layout, batch
+            skip = 0
+
+    def _run_layout(self, run: dict[str, Any], split: Split) -> Layout:
+        columns = roles.columns_of(self._footer(run["path"]).schema, self._options, self.dataset.place.show(run["path"]))
+        return Layout(columns, split.state["dimension"], run["namespace"], rounding=split.state["rounding"])
+
+    def keys(self, split: Split) -> Iterator[pa.RecordBatch]:
+        for run in split.state["runs"]:
+            layout = self._run_layout(run, split)
+            names = layout.columns.key_names()
+            for raw in rows.batches(self.dataset.place, run["path"], tuple(run["groups"]), names, most=KEYS_AT_ONCE):
+                batch = _selected(raw, layout, split.state["namespaces"])
+                yield pa.RecordBatch.from_arrays([_key(batch.column(layout.columns.id)), namespaces_of(batch, layout, {})], ["id", "namespace"])
+
+    def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
+        wanted = pa.array(list(dict.fromkeys(ids)), pa.string())
+        found = [batch for file in self.dataset.files for batch in self._fetch(file, wanted, namespace)]
+        if not found:
+            return records.empty_batch(self._sample.dimension)
+        together = pa.concat_batches(found)
+        _, first = np.unique(together.column("id").to_numpy(zero_copy_only=False), return_index=True)
+        return together.take(pa.array(np.sort(first)))
+
+    def _fetch(self, file: DataFile, wanted: pa.Array, namespace: str) -> Iterator[pa.RecordBatch]:
+        layout = self._layout(file)
+        if layout.columns.namespace is None and file.namespace != namespace:
+            return
+        footer = self._footers[file.path]
+        for number in range(len(footer.groups)):
+            raw = rows.batches(self.dataset.place, file.path, (number, number + 1), layout.columns.key_names(), most=KEYS_AT_ONCE)
+            if not any(pc.any(_hits(batch, layout, wanted, namespace)).as_py() for batch in raw):
+                continue
+            most = rows.rows_at_once(KEYS_AT_ONCE, footer.row_bytes, layout.dimension)
+            for batch in rows.batches(self.dataset.place, file.path, (number, number + 1), layout.columns.names(), most=most):
+                hits = batch.filter(_hits(batch, layout, wanted, namespace))
+                if hits.num_rows:
+                    yield decode(hits, layout)[0]
+
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
+
+def _hits(batch: pa.RecordBatch, layout: Layout, wanted: pa.Array, namespace: str) -> pa.Array:
+    chosen = pc.is_in(pc.cast(batch.column(layout.columns.id), pa.string()), wanted)
+    return pc.and_(chosen, pc.equal(namespaces_of(batch, layout, {}), namespace))
+
+
+def _key(column: pa.Array) -> pa.Array:
+    numeric = pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type)
+    return pc.cast(column, pa.int64() if numeric else pa.string())
+
+
+def _joined(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join neighbouring row groups of a file into one run."""
+    joined: list[dict[str, Any]] = []
+    for run in runs:
+        if joined and joined[-1]["path"] == run["path"] and joined[-1]["groups"][1] == run["groups"][0]:
+            joined[-1] = {**joined[-1], "groups": [joined[-1]["groups"][0], run["groups"][1]], "rows": joined[-1]["rows"] + run["rows"]}
+        else:
+            joined.append(run)
+    return joined
+
+
+def _grouped(pieces: Iterator[tuple[Layout, pa.RecordBatch]], most: int) -> Iterator[list[tuple[Layout, pa.RecordBatch]]]:
+    """Yield lists of pieces of ``most`` rows together, the last of fewer; files smaller than a chunk are joined."""
+    group: list[tuple[Layout, pa.RecordBatch]] = []
+    room = most
+    for layout, batch in pieces:
+        while batch.num_rows:
+            group.append((layout, batch.slice(0, room)))
+            room -= group[-1][1].num_rows
+            batch = batch.slice(group[-1][1].num_rows)  # noqa: PLW2901
+            if not room:
+                yield group
+                group, room = [], most
+    if group:
+        yield group
+
+
+def _selected(batch: pa.RecordBatch, layout: Layout, wanted: list[str] | None) -> pa.RecordBatch:
+    if wanted is None or layout.columns.namespace is None:
+        return batch
+    return batch.filter(pc.is_in(namespaces_of(batch, layout, {}), pa.array(wanted, pa.string())))
+
+
+def _chunk(decoded: list[tuple[int, tuple[pa.RecordBatch, Any, tuple[Rejected, ...]]]], cursor: str, start: int) -> Chunk:
+    """Join the pieces of a chunk; a single one is passed on as it is, without copying."""
+    firsts = itertools.accumulate([count for count, _ in decoded], initial=start)
+    batch = decoded[0][1][0] if len(decoded) == 1 else pa.concat_batches([piece for _, (piece, _, _) in decoded])
+    rejected = tuple(refusal for _, (_, _, refused) in decoded for refusal in refused)
+    places = np.concatenate([kept + first for first, (_, (_, kept, _)) in zip(firsts, decoded, strict=False)])
+    chunk = Chunk(batch, cursor, start, None, rejected)
+    return replace(chunk, rows=places) if rejected else chunk
