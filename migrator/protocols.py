@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -90,6 +90,18 @@ class Searchable(Protocol):
         """Return for each query vector its ``top_k`` nearest as ``(id, score)``, best first.
 
         ``score`` is the store's own: similarity for cosine and dotproduct, distance for euclidean. ``namespace`` None searches all.
+        """
+
+
+@runtime_checkable
+class PartKeeper(Protocol):
+    """A target that keeps what it is given by part and not by id, so that writing an id again does not replace it."""
+
+    def keep(self, parts: Mapping[str, int]) -> None:
+        """Drop whatever was written under other parts than those of ``parts``; called just before ``finish``.
+
+        ``parts`` holds the records of each part that a checkpoint covers. Without this call a part written by a killed run, whose
+        records the resumed run wrote under other names, would be there twice. Raise ``PermanentError`` when a part does not hold its records.
         """
 
 
