@@ -10,10 +10,11 @@ kit.heading("Plan", "What will be copied, how fields map, and what it will take.
 
 def page(source: str, target: str) -> None:
     """Draw the plan from ``source`` to ``target``."""
+    plan_options.set_defaults()
     collection = plan_view.inspected(source).collection
     figures = st.container()
     st.subheader("Namespaces", anchor=False)
-    ticked = plan_view.namespaces(collection, plan_options.current(None))
+    ticked = plan_view.namespaces(collection)
     problems = st.container()
     left, right = st.columns([3, 2], gap="medium")
     plan = None

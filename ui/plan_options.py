@@ -34,15 +34,25 @@ DEFAULTS: dict[str, Any] = {
 KEEP = {"persist_state": "session"}
 
 
-def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
-    """Return the options as they stand. Raise ``ConfigError`` when the filter is no JSON."""
+def set_defaults() -> None:
+    """Give every option its value before anything reads it."""
     for key, value in DEFAULTS.items():
         st.session_state.setdefault(key, value)
+
+
+def routing() -> tuple[str | None, str | None]:
+    """Return the target namespace for everything and the field that names it, None where not chosen."""
+    return st.session_state.get("plan_target_namespace", "").strip() or None, st.session_state.get("plan_namespace_from") or None
+
+
+def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
+    """Return the options as they stand. Raise ``ConfigError`` when the filter is no JSON."""
     chosen = {key.removeprefix("plan_"): st.session_state[key] for key in DEFAULTS}
+    into, by = routing()
     return PlanOptions(
         namespaces=namespaces,
-        target_namespace=chosen["target_namespace"].strip() or None,
-        namespace_from=chosen["namespace_from"] or None,
+        target_namespace=into,
+        namespace_from=by,
         filter=_filter(chosen["filter"]),
         batch=chosen["batch"] or None,
         workers=chosen["workers"],

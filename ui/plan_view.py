@@ -82,12 +82,12 @@ def figures(plan: Plan) -> None:
             )
 
 
-def namespaces(collection: Collection, options: PlanOptions) -> tuple[str, ...] | None:
+def namespaces(collection: Collection) -> tuple[str, ...] | None:
     """Draw the table of namespaces and return those that are ticked, None when all are."""
     names, wanted = list(collection.namespaces), st.session_state.get("plan_wanted")
     most = max(collection.namespaces.values(), default=0) or 1
     edited = st.data_editor(
-        _frame(collection, options, wanted),
+        _frame(collection, wanted),
         key=f"plan_namespaces_{zlib.crc32(repr((names, wanted)).encode())}",  # other namespaces: another table, with ticks of its own
         hide_index=True,
         disabled=["namespace", "vectors", "dim", "metric", "target namespace", "risk", "metadata"],
@@ -103,7 +103,7 @@ def namespaces(collection: Collection, options: PlanOptions) -> tuple[str, ...] 
     return None if len(ticked) == len(names) else ticked
 
 
-def _frame(collection: Collection, options: PlanOptions, wanted: tuple[str, ...] | None) -> pd.DataFrame:
+def _frame(collection: Collection, wanted: tuple[str, ...] | None) -> pd.DataFrame:
     """Return one row a namespace; ticked are all, or those a plan file wanted."""
     names = list(collection.namespaces)
     return pd.DataFrame(
@@ -113,17 +113,16 @@ def _frame(collection: Collection, options: PlanOptions, wanted: tuple[str, ...]
             "vectors": list(collection.namespaces.values()),
             "dim": collection.dimension,
             "metric": collection.metric or "—",
-            "target namespace": [_target_namespace(name, options) for name in names],
+            "target namespace": [_target_namespace(name) for name in names],
             "risk": [_risk(collection, count) for count in collection.namespaces.values()],
             "metadata": [list(collection.fields) for _ in names],
         }
     )
 
 
-def _target_namespace(name: str, options: PlanOptions) -> str:
-    if options.target_namespace is not None:
-        return options.target_namespace
-    return f"by {options.namespace_from}" if options.namespace_from else words.namespace(name)
+def _target_namespace(name: str) -> str:
+    into, by = plan_options.routing()
+    return into or (f"by {by}" if by else words.namespace(name))
 
 
 def _risk(collection: Collection, records: int) -> str:

@@ -21,7 +21,9 @@ def draw(run: str) -> None:
     """Draw ``run``, again every second while it is running and every five while somebody else might go on with it."""
     seen = state.service().status(run)
     every = 1.0 if seen["status"] == "running" else 5.0 if seen["status"] in RESUMABLE else None
-    st.session_state["run_seen"] = (run, seen["status"])
+    if st.session_state.get("run_seen") != (run, seen["status"]):
+        st.session_state["run_seen"] = (run, seen["status"])
+        st.session_state.pop("run_asked", None)
     st.fragment(_live, run_every=every)(run)
 
 
@@ -29,7 +31,6 @@ def _live(run: str) -> None:
     with kit.guarded():
         seen = state.service().status(run)
         if st.session_state.get("run_seen") != (run, seen["status"]):
-            st.session_state.pop("run_asked", None)
             st.rerun()  # once: the page then knows the new state and sets its pace by it
         _head(seen)
         _outcome(seen)

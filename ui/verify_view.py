@@ -33,6 +33,9 @@ def draw(run: str) -> None:
             raise
         _unproven(seen)
         return
+    if seen["error"]:
+        kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
+        st.caption("The last verification could not be finished. Below is the one before it.")
     _verdict(result)
     _figures(result)
     _charts(result)
@@ -70,9 +73,7 @@ def _verdict(result: dict[str, Any]) -> None:
         st.success(text, icon=":material/verified:")
     elif verdict == "differs":
         number = result.get("differences_total", len(result["differences"]))
-        text = (
-            f"**Not the same.** {words.count(number)} record{'s' * (number != 1)} differ between source and target. Do not cut over before they are explained."
-        )
+        text = f"**Not the same.** {words.count(number)} {'records differ' if number != 1 else 'record differs'} between source and target. Do not cut over before they are explained."
         st.error(text, icon=":material/difference:")
     else:
         number, whole = words.count(counts["rejected"]), words.count(counts["scanned"])

@@ -1,0 +1,78 @@
+"""A dashboard over a home folder of its own, with real Faiss, Milvus Lite and Parquet behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from migrator.service import PlanOptions, Service
+from ui import state
+
+ENTRY = Path(__file__).parents[2] / "ui" / "main.py"
+RECORDS, DIMENSION = 300, 8
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    """Return the Service of a fresh home, the one the pages use."""
+    monkeypatch.setenv("MIGRATOR_HOME", str(tmp_path / "home"))
+    for name in ("MILVUS_URI", "MILVUS_TOKEN", "MIGRATOR_HOSTED"):
+        monkeypatch.delenv(name, raising=False)
+    opened = Service()
+    monkeypatch.setattr(state, "_service", opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(service):
+    """Return the dashboard, opened at its first page."""
+    return AppTest.from_file(str(ENTRY), default_timeout=60).run()
+
+
+def goto(app, page):
+    """Return ``app`` on another page of the navigation."""
+    app.switch_page(f"../pages/{page}.py")
+    return app.run()
+
+
+def shown(app):
+    """Return everything the page says in words."""
+    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "success", "info", "code")
+    return "\n".join(str(element.value) for kind in kinds for element in getattr(app, kind))
+
+
+def index(folder, *, records=RECORDS, seed=1, change=()):
+    """Write a Faiss index with ids and metadata and return its endpoint; ``change`` alters ``(row, what)`` of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vectors = np.random.default_rng(seed).normal(size=(records, DIMENSION)).astype(np.float32)
+    ids = [f"id-{row}" for row in range(records)]
+    metadata = [{"lang": "de" if row % 3 else "en", "year": 1900 + row % 100} for row in range(records)]
+    keep = np.ones(records, bool)
+    for row, what in change:
+        if what == "values":
+            vectors[row, 0] += 1
+        elif what == "metadata":
+            metadata[row]["year"] = 1
+        elif what == "nan":
+            vectors[row, 3] = np.nan
+        else:
+            keep[row] = False
+    flat = faiss.IndexFlatL2(DIMENSION)
+    flat.add(vectors[keep])
+    faiss.write_index(flat, str(folder / "a.index"))
+    (folder / "ids.json").write_text(json.dumps([name for name, kept in zip(ids, keep, strict=True) if kept]))
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row, kept in zip(metadata, keep, strict=True) if kept))
+    return f"faiss:{folder}/a.index?ids={folder}/ids.json&metadata={folder}/metadata.jsonl"
+
+
+def copied(service, source, target, **options):
+    """Copy ``source`` to ``target`` and return the run, ended."""
+    run = service.start(service.plan(source, target, PlanOptions(**options)))
+    service.wait(run, 120)
+    return run

@@ -1,0 +1,132 @@
+"""Connect: two cards that end in two endpoints."""
+
+import pytest
+
+from migrator.service import PlanOptions, dump_plan, stores
+from tests.ui.conftest import goto, index, shown
+from ui import profiles
+
+CANARY = "canary-77aa-token"
+
+
+def describe(app, source, target, tmp_path):
+    app.text_input(key="source_faiss_resource").input(source)
+    app.text_input(key="target_milvus_uri").input(str(tmp_path / target))
+    return app.text_input(key="target_milvus_resource").input("things").run()
+
+
+def test_nothing_described_yet(app):
+    assert not app.exception
+    assert app.button(key="continue").disabled
+    assert app.button(key="source_test").disabled
+    assert app.session_state["source_endpoint"] == ""
+
+
+def test_the_stores_are_those_of_the_registry(app, service):
+    assert set(app.selectbox(key="source_store").options) <= {"Faiss file", "Milvus / Zilliz", "Parquet"}
+    assert len(app.selectbox(key="source_store").options) == len(set(stores()) & {"faiss", "milvus", "parquet"})
+    assert "Faiss file" not in app.selectbox(key="target_store").options  # nothing writes Faiss
+
+
+def test_the_demo_fills_both_sides_and_connects(app):
+    app.button(key="use_demo").click().run()
+    assert app.session_state["source_endpoint"].startswith("faiss:")
+    assert app.session_state["target_endpoint"].startswith("milvus:sotu?uri=")
+    for side in ("source", "target"):
+        app.button(key=f"{side}_test").click().run()
+    assert not app.exception
+    assert shown(app).count("connected") == 2
+    assert not app.button(key="continue").disabled
+
+
+def test_described_endpoints_survive_a_visit_to_another_page(app, tmp_path):
+    describe(app, "/data/photos.index", "a.db", tmp_path)
+    goto(app, "run")
+    goto(app, "connect")
+    assert app.text_input(key="source_faiss_resource").value == "/data/photos.index"
+    assert app.session_state["target_endpoint"] == f"milvus:things?uri={tmp_path}/a.db"
+
+
+def test_a_wrong_path_is_one_message_with_its_fix(app, tmp_path):
+    describe(app, str(tmp_path / "missing.index"), "a.db", tmp_path)
+    app.button(key="source_test").click().run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "missing" in app.error[0].value
+    assert "What to do" in app.error[0].value
+    assert "Traceback" not in shown(app)
+
+
+def test_a_tested_connection_is_forgotten_when_the_endpoint_changes(app, tmp_path):
+    source = index(tmp_path / "a").removeprefix("faiss:").partition("?")[0]
+    describe(app, source, "a.db", tmp_path)
+    app.button(key="source_test").click().run()
+    assert "connected" in shown(app)
+    app.text_input(key="source_faiss_resource").input(source + "x").run()
+    assert "connected" not in shown(app)
+
+
+def test_a_token_is_nowhere_but_in_memory(app, tmp_path, service):
+    app.text_input(key="target_milvus_uri").input("http://127.0.0.1:1")
+    app.text_input(key="target_milvus_resource").input("things")
+    app.text_input(key="target_milvus_token").input(CANARY).run()
+    endpoint = app.session_state["target_endpoint"]
+    assert CANARY not in endpoint
+    assert "token=session:" in endpoint
+    app.text_input(key="target_profile_name").input("prod").run()
+    app.button(key="target_save").click().run()
+    assert profiles.load(service.home, "") == {"prod": "milvus:things?uri=http://127.0.0.1:1"}
+    assert CANARY not in shown(app)
+    for path in service.home.rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes()
+
+
+def test_a_saved_profile_is_used_and_forgotten(app, service):
+    profiles.save(service.home, "", "prod", "milvus:things?uri=http://127.0.0.1:1&timeout=3")
+    app.segmented_control(key="target_milvus_way").set_value("Saved profile").run()
+    assert app.session_state["target_endpoint"] == "milvus:things?uri=http://127.0.0.1:1&timeout=3"
+    app.button(key="target_forget").click().run()
+    assert profiles.load(service.home, "") == {}
+    assert app.session_state["target_endpoint"] == ""
+
+
+def test_credentials_from_the_environment(app):
+    app.segmented_control(key="target_milvus_way").set_value("From environment")
+    app.text_input(key="target_milvus_uri").input("http://127.0.0.1:1")
+    app.text_input(key="target_milvus_resource").input("things").run()
+    assert app.session_state["target_endpoint"].endswith("&token=env:MILVUS_TOKEN")
+    assert "MILVUS_TOKEN is not set" in shown(app)
+
+
+def test_other_options_reach_the_endpoint(app):
+    app.text_input(key="target_milvus_uri").input("http://127.0.0.1:1")
+    app.text_input(key="target_milvus_resource").input("things")
+    app.text_input(key="target_milvus_*").input("id_length=100&shards=2").run()
+    assert app.session_state["target_endpoint"] == "milvus:things?uri=http://127.0.0.1:1&id_length=100&shards=2"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd"])
+def test_a_shared_installation_opens_no_file_of_its_server(app, tmp_path, monkeypatch, path):
+    monkeypatch.setenv("MIGRATOR_HOSTED", "1")
+    app.text_input(key="source_faiss_resource").input(path).run()
+    assert app.session_state["source_endpoint"] == ""
+    assert "does not open files of its server" in shown(app)
+
+
+def test_a_plan_file_fills_both_sides_and_the_options(app, service, tmp_path):
+    source = index(tmp_path / "a")
+    plan = service.plan(source, f"milvus:things?uri={tmp_path}/a.db&shards=2", PlanOptions(workers=3, batch=123, namespace_from="lang", on_conflict="skip"))
+    app.file_uploader(key="plan_file").upload("plan.yaml", dump_plan(plan).encode()).run()
+    assert not app.exception
+    assert app.session_state["source_endpoint"] == source
+    assert app.session_state["target_endpoint"] == f"milvus:things?uri={tmp_path}/a.db&shards=2"
+    goto(app, "plan")
+    assert app.slider(key="plan_workers").value == 3
+    assert app.select_slider(key="plan_batch").value == 123
+    assert app.segmented_control(key="plan_conflict").value == "skip"
+    assert "--namespace-from lang" in shown(app)
+
+
+def test_a_file_that_is_no_plan(app):
+    app.file_uploader(key="plan_file").upload("plan.yaml", b"\xff\xfe nothing").run()
+    assert "no text" in app.error[0].value
