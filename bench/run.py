@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def faiss_to_parquet(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     """A flat index of 1M x 128 to Parquet, against pyarrow writing the same rows from memory."""
     index = make_index(folder, int(1_000_000 * scale), 128)
-    return compare(index, "parquet", lambda number: f"parquet:{folder}/parquet-{number}", folder, rounds)
+    return compare(index, "parquet", lambda place: f"parquet:{place}/copy", folder, rounds)
 
 
 def faiss_to_milvus(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     """A flat index of 50k x 128 to Milvus Lite and proven, against a pymilvus insert loop without proof."""
     index = make_index(folder, int(50_000 * scale), 128)
-    return compare(index, "milvus", lambda number: f"milvus:bench?uri={folder}/copy-{number}.db", folder, rounds)
+    return compare(index, "milvus", lambda place: f"milvus:bench?uri={place}/copy.db", folder, rounds)
 
 
 def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
@@ -78,19 +78,19 @@ def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
 BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {"parquet": faiss_to_parquet, "milvus": faiss_to_milvus, "memory": memory}
 
 
-def compare(index: Path, kind: str, target: Callable[[int], str], folder: Path, rounds: int) -> dict[str, Any]:
+def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path, rounds: int) -> dict[str, Any]:
     """Let the bare library and the migrator copy ``index`` in turns; return the medians and their ratios."""
     bare, whole, inside, ready = [], [], [], []
     for number in range(rounds):
-        place = folder / f"bare-{number}{'.db' if kind == 'milvus' else ''}"
-        said = measure.run(["-m", "bench.baseline", kind, str(index), str(place)], environment(folder)).said
+        place = folder / f"round-{number}"
+        place.mkdir()
+        said = measure.run(["-m", "bench.baseline", kind, str(index), str(place / "bare.db")], environment(folder)).said
         bare.append(said["seconds"])
         ready.append(said.get("seconds_ready", said["seconds"]))
-        copied = copy(index, target(number), folder)
+        copied = copy(index, target(place), folder)
         whole.append(copied.seconds)
         inside.append(copied.said["seconds"])
-        for leftover in folder.glob(f"*-{number}*"):
-            remove(leftover)
+        shutil.rmtree(place)
     records = copied.said["counts"]["copied"]
     index.unlink()
     return {
@@ -124,14 +124,6 @@ def make_index(folder: Path, records: int, dimension: int) -> Path:
 def environment(folder: Path) -> dict[str, str]:
     """Return the variables that keep the runs' ledger out of the user's own."""
     return {"MIGRATOR_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def median(values: Sequence[float], unit: float = 1) -> float:
