@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS held (
     run TEXT NOT NULL, split TEXT NOT NULL, sequence INTEGER NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL, winner INTEGER NOT NULL,
     namespace TEXT NOT NULL, id TEXT NOT NULL, raw TEXT);
 CREATE INDEX IF NOT EXISTS held_by_key ON held (run, key);
+CREATE INDEX IF NOT EXISTS held_by_run ON held (run, split, sequence);
 CREATE TABLE IF NOT EXISTS events (run TEXT NOT NULL, at REAL NOT NULL, level TEXT NOT NULL, message TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_run ON events (run, at);
 """
@@ -86,7 +87,8 @@ class Ledger:
                 try:
                     yield self._writer
                 except BaseException:
-                    self._writer.execute("ROLLBACK")
+                    if self._writer.in_transaction:  # a full disk ends a transaction by itself
+                        self._writer.execute("ROLLBACK")
                     raise
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:

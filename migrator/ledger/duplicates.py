@@ -25,14 +25,16 @@ def resolve(ledger: Ledger, lease: Lease, *, policy: OnDuplicate) -> None:
     An occurrence whose written twin was itself rejected is always rejected: it was not copied, so it must not be counted as a copy.
     """
     run = lease.run
-    if any(where.split.id == SPLIT and where.done for where in progress.splits(ledger, run)):
+    known = next((where for where in progress.splits(ledger, run) if where.split.id == SPLIT), None)
+    if known is not None and known.done:
         return
     if ledger.row("SELECT 1 FROM held WHERE run=? LIMIT 1", (run,)) is None:
         return
-    rejected = tuple(_unequal(ledger, run, policy))
     progress.add_splits(ledger, lease, [Split(SPLIT, None, {})], {})
-    counts = Counts(rejected=len(rejected), duplicate=-len(rejected))
-    progress.commit(ledger, lease, progress.Checkpoint(SPLIT, 0, "", 0, counts, {}, rejected))
+    if known is None or known.sequence == 0:  # else a kill came between this commit and the next line
+        rejected = tuple(_unequal(ledger, run, policy))
+        counts = Counts(rejected=len(rejected), duplicate=-len(rejected))
+        progress.commit(ledger, lease, progress.Checkpoint(SPLIT, 0, "", 0, counts, {}, rejected))
     progress.finish_split(ledger, lease, SPLIT)
 
 

@@ -72,7 +72,8 @@ def add_splits(ledger: Ledger, lease: Lease, splits: Sequence[Split], namespaces
         fence(db, lease)
         for position, split in enumerate(splits):
             spec = json.dumps({"namespace": split.namespace, "state": dict(split.state), "records": split.records})
-            db.execute("INSERT OR IGNORE INTO splits (run, split, position, spec) VALUES (?,?,?,?)", (lease.run, split.id, position, spec))
+            first_link = _link("", [split.id, position, spec])
+            db.execute("INSERT OR IGNORE INTO splits (run, split, position, spec, chain) VALUES (?,?,?,?,?)", (lease.run, split.id, position, spec, first_link))
         for name, total in namespaces.items():
             db.execute("INSERT OR IGNORE INTO namespaces (run, namespace, total) VALUES (?,?,?)", (lease.run, name, total))
 
@@ -88,28 +89,50 @@ def splits(ledger: Ledger, run: str) -> list[SplitProgress]:
 
 
 def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
-    """Record one chunk in one transaction. Only the holder of the lease may, and only in the split's order."""
+    """Record one chunk in one transaction. Only the holder of the lease may, only in the split's order, and only what balances."""
     run, split = lease.run, checkpoint.split_id
+    _check_balance(run, checkpoint)
     with ledger.transaction() as db:
         fence(db, lease)
         row = db.execute("SELECT sequence, chain FROM splits WHERE run=? AND split=?", (run, split)).fetchone()
         if row is None or row["sequence"] != checkpoint.sequence:
             raise LedgerError(f"checkpoint {split}.{checkpoint.sequence} of run {run} is out of order", fix="resume the run; if it happens again, report it")
         record = _record(checkpoint, time.time())
-        chain = _link(row["chain"], record)
+        rejected, held = _records(checkpoint)
+        chain = _link(row["chain"], [*record, rejected, held])
         db.execute("INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (run, *record, chain))
         counts = tuple(checkpoint.counts.to_json().values())
         additions = ", ".join(f"{name}={name}+?" for name in COUNT_NAMES)
         advance = f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?"  # noqa: S608 - names are ours
         db.execute(advance, (checkpoint.cursor, chain, *counts, run, split))
         _add_to_namespaces(db, run, checkpoint)
-        _add_records(db, run, checkpoint)
+        db.executemany("INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)", [(run, *row) for row in rejected])
+        db.executemany("INSERT INTO held VALUES (?,?,?,?,?,?,?,?,?)", [(run, *row) for row in held])
+
+
+def _check_balance(run: str, checkpoint: Checkpoint) -> None:
+    """Refuse a chunk some of whose records are unaccounted for: a defect of ours must not pass for a duplicate."""
+    counts, copied = checkpoint.counts, sum(digest.count for digest in checkpoint.digests.values())
+    if not counts.balanced or counts.copied != copied or counts.rejected != len(checkpoint.rejected):
+        what = ", ".join(f"{value} {name}" for name, value in counts.to_json().items())
+        raise LedgerError(
+            f"checkpoint {checkpoint.split_id}.{checkpoint.sequence} of run {run} does not balance: {what}",
+            fix="report it with the run's log; nothing was lost in the source",
+            code="counts_unbalanced",
+        )
 
 
 def _record(checkpoint: Checkpoint, now: float) -> tuple[Any, ...]:
     digests = json.dumps({name: digest.to_json() for name, digest in sorted(checkpoint.digests.items())})
     counts = checkpoint.counts.to_json().values()
     return (checkpoint.split_id, checkpoint.sequence, checkpoint.cursor, checkpoint.read, *counts, digests, now, checkpoint.seconds)
+
+
+def _records(checkpoint: Checkpoint) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Return the rows of the rejected and of the held-back records, without their run."""
+    place = (checkpoint.split_id, checkpoint.sequence)
+    rejected = [(*place, r.namespace, r.id, r.code, r.field, r.message, r.raw, int(r.refused)) for r in checkpoint.rejected]
+    return rejected, [(*place, h.key, h.hash, int(h.winner), h.namespace, h.id, h.raw) for h in checkpoint.held]
 
 
 def _link(previous: str, record: Sequence[Any]) -> str:
@@ -132,20 +155,14 @@ def _add_to_namespaces(db: sqlite3.Connection, run: str, checkpoint: Checkpoint)
         )
 
 
-def _add_records(db: sqlite3.Connection, run: str, checkpoint: Checkpoint) -> None:
-    place = (run, checkpoint.split_id, checkpoint.sequence)
-    db.executemany(
-        "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",
-        [(*place, r.namespace, r.id, r.code, r.field, r.message, r.raw, int(r.refused)) for r in checkpoint.rejected],
-    )
-    db.executemany("INSERT INTO held VALUES (?,?,?,?,?,?,?,?,?)", [(*place, h.key, h.hash, int(h.winner), h.namespace, h.id, h.raw) for h in checkpoint.held])
-
-
 def finish_split(ledger: Ledger, lease: Lease, split_id: str) -> None:
     """Record that a split was read to its end."""
     with ledger.transaction() as db:
         fence(db, lease)
-        db.execute("UPDATE splits SET done=1 WHERE run=? AND split=?", (lease.run, split_id))
+        row = db.execute("SELECT chain FROM splits WHERE run=? AND split=? AND done=0", (lease.run, split_id)).fetchone()
+        if row is not None:
+            chain = _link(row["chain"], [1])
+            db.execute("UPDATE splits SET done=1, chain=? WHERE run=? AND split=?", (chain, lease.run, split_id))
 
 
 def counts(ledger: Ledger, run: str) -> Counts:
@@ -185,19 +202,33 @@ def rejected(ledger: Ledger, run: str, limit: int, *, raw: bool = False) -> list
 def audit(ledger: Ledger, run: str) -> None:
     """Recompute the chain and the sums of every checkpoint. Raise ``LedgerError`` when the ledger was altered or damaged."""
     found: dict[str, NamespaceDigest] = {}
-    for progress in splits(ledger, run):
-        chain, total = "", Counts()
-        for row in ledger.rows("SELECT * FROM checkpoints WHERE run=? AND split=? ORDER BY sequence", (run, progress.split.id)):
-            chain = _link(chain, tuple(row)[1:-1])
-            if chain != row["chain"]:
-                raise _damaged(run, f"checkpoint {row['split']}.{row['sequence']}")
-            total += _counts(row)
-            for name, digest in json.loads(row["digests"]).items():
-                found[name] = found.get(name, NamespaceDigest()) + NamespaceDigest.from_json(digest)
-        if total != progress.counts:
-            raise _damaged(run, f"split {progress.split.id}")
-    if {name: digest for name, digest in found.items() if digest.count} != digests(ledger, run):
+    for row in ledger.rows("SELECT * FROM splits WHERE run=? ORDER BY position", (run,)):
+        _audit_split(ledger, run, row, found)
+    known = ledger.rows("SELECT namespace, count, low, high FROM namespaces WHERE run=? AND count!=0", (run,))
+    if {name: digest.to_json() for name, digest in found.items() if digest.count} != {name: list(digest) for name, *digest in map(tuple, known)}:
         raise _damaged(run, "the namespaces' digests")
+
+
+def _audit_split(ledger: Ledger, run: str, split: sqlite3.Row, found: dict[str, NamespaceDigest]) -> None:
+    """Check one split against its checkpoints and add their digests to ``found``."""
+    chain, total, cursor, sequence = _link("", [split["split"], split["position"], split["spec"]]), Counts(), None, 0
+    for row in ledger.rows("SELECT * FROM checkpoints WHERE run=? AND split=? ORDER BY sequence", (run, split["split"])):
+        chain = _link(chain, [*tuple(row)[1:-1], *(_rows_beside(ledger, table, row) for table in ("rejected", "held"))])
+        if chain != row["chain"]:
+            raise _damaged(run, f"checkpoint {row['split']}.{row['sequence']}")
+        total, cursor, sequence = total + _counts(row), row["cursor"], sequence + 1
+        for name, digest in json.loads(row["digests"]).items():
+            found[name] = found.get(name, NamespaceDigest()) + NamespaceDigest.from_json(digest)
+    if split["done"]:
+        chain = _link(chain, [split["done"]])
+    if (chain, total, cursor, sequence) != (split["chain"], _counts(split), split["cursor"], split["sequence"]):
+        raise _damaged(run, f"split {split['split']}")
+
+
+def _rows_beside(ledger: Ledger, table: str, checkpoint: sqlite3.Row) -> list[list[Any]]:
+    """Return the rejected or held-back records that a checkpoint brought."""
+    place = tuple(checkpoint)[:3]
+    return [list(row)[1:] for row in ledger.rows(f"SELECT * FROM {table} WHERE run=? AND split=? AND sequence=? ORDER BY rowid", place)]  # noqa: S608
 
 
 def _damaged(run: str, what: str) -> LedgerError:

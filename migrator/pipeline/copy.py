@@ -107,8 +107,7 @@ def _write(job: Job, prepared: Prepared, part: str) -> tuple[Prepared, float]:
 
 def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
-    duplicate = written.scanned - len(written.batch) - len(written.rejected)
-    counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, duplicate)
+    counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, written.duplicate)
     checkpoint = progress.Checkpoint(
         where.split.id, write.sequence, written.cursor, written.read, counts, written.digests, written.rejected, written.held, seconds
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,18 +47,23 @@ class Prepared:
     """Of those, the ones the filter matches."""
     rejected: tuple[Rejected, ...]
     held: tuple[Held, ...]
+    present: int = 0
+    """Records left out because the target's own of that id is to stay."""
 
     @property
     def duplicate(self) -> int:
-        """Occurrences held back because their id is written elsewhere."""
-        return sum(not held.winner for held in self.held)
+        """Records not written because their id is, by another occurrence or by the target's own record."""
+        return sum(not held.winner for held in self.held) + self.present
 
-    def without(self, keep: npt.NDArray[np.bool_], rejected: tuple[Rejected, ...] = ()) -> Prepared:
-        """Return what remains when only the rows of ``keep`` are written and ``rejected`` are added to the refused."""
+    def without(self, keep: npt.NDArray[np.bool_], *, rejected: tuple[Rejected, ...] = (), present: int = 0) -> Prepared:
+        """Return what remains when only the rows of ``keep`` are written; the others are ``rejected``, or ``present`` in the target."""
         batch = self.batch.filter(pa.array(keep))
         hashes = RowHashes(self.hashes.keys[keep], self.hashes.rows[keep])
         digests = namespace_digests(hashes, batch.column("namespace"))
-        return Prepared(batch, hashes, digests, self.cursor, self.read, self.scanned, (*self.rejected, *rejected), self.held)
+        refused = {(record.namespace, record.id) for record in rejected}
+        # a refused record was not written: those held back for its sake are no duplicates of anything
+        held = tuple(one for one in self.held if not (one.winner and (one.namespace, one.id) in refused))
+        return replace(self, batch=batch, hashes=hashes, digests=digests, rejected=(*self.rejected, *rejected), held=held, present=self.present + present)
 
 
 def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:

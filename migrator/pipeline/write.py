@@ -51,7 +51,7 @@ class Writer:
             retry.call(lambda: self.target.write(prepared.batch, part), stop=self.stop, on_retry=noted)
         except RejectedRecordsError as refusal:
             refused = {(record.namespace, record.id) for record in refusal.rejected}
-            return prepared.without(~named(prepared.batch, refused), tuple(replace(record, refused=True) for record in refusal.rejected))
+            return prepared.without(~named(prepared.batch, refused), rejected=tuple(replace(record, refused=True) for record in refusal.rejected))
         return prepared
 
     def _unless_present(self, prepared: Prepared, present: Source) -> Prepared:
@@ -71,7 +71,7 @@ class Writer:
                 fix="choose --on-conflict upsert to overwrite or skip to keep the target's, or an empty target",
                 code="conflict",
             )
-        return prepared.without(~named(prepared.batch, conflicting)) if conflicting else prepared
+        return prepared.without(~named(prepared.batch, conflicting), present=len(conflicting)) if conflicting else prepared
 
 
 def _names(batch: pa.RecordBatch) -> list[tuple[str, str]]:
