@@ -41,6 +41,8 @@ class Attempt:
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when this attempt must end at the next chunk."""
     asked: str = ""
+    phases: dict[str, float] = field(default_factory=dict)
+    """When this attempt entered each phase, seconds since the epoch."""
     total: int = 0
     rejected_before: int = 0
     rejected: int = 0
@@ -60,6 +62,7 @@ class Attempt:
         self.poll()
         self.raise_if_stopped()
         rows.update(self.ledger, self.lease, phase=name)
+        self.phases[name] = time.time()
         self.log("info", message)
 
     def poll(self) -> None:

@@ -15,6 +15,7 @@ from migrator.model import Counts
 from migrator.verify.report import render_report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from migrator.ledger import Ledger
@@ -47,6 +48,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
         "compared_with": "source" if found.source_read else "recorded digests",
         "findings": [asdict(finding) for finding in attempt.plan.findings] + shortfall,
         "seconds": seconds,
+        "phases": _durations(attempt.phases),
         "records_per_second": counts.scanned / seconds if seconds else 0.0,
         "finished": time.time(),
         "plan": to_data(attempt.plan),
@@ -56,6 +58,12 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(result))
     return verdict
+
+
+def _durations(entered: Mapping[str, float]) -> dict[str, float]:
+    """Return how many seconds the last attempt spent in each phase."""
+    ends = [*list(entered.values())[1:], time.time()]
+    return {name: end - start for (name, start), end in zip(entered.items(), ends, strict=True)}
 
 
 def _counts(attempt: Attempt, found: Comparison, kind: str) -> Counts:
