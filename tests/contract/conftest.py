@@ -1,0 +1,60 @@
+"""The stores the contract suite holds; adding one is a factory and a line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import milvus_server, s3_server  # noqa: F401 (fixtures)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.contract.harness import Harness
+
+STORES = {
+    "memory": "memory_harness.MemoryHarness",
+    "parquet": "parquet_harness.ParquetFolderHarness",
+    "parquet-s3": "parquet_harness.ParquetBucketHarness",
+    "faiss": "faiss_harness.FaissHarness",
+    "milvus-lite": "milvus_harness.MilvusLiteHarness",
+    "milvus-server": "milvus_harness.MilvusServerHarness",
+}
+SERVERS = {"parquet-s3": "s3_server", "milvus-server": "milvus_server"}
+IN_PROCESS = {"memory"}
+SOURCES = list(STORES)
+TARGETS = [name for name in STORES if name != "faiss"]
+
+
+def params(names: list[str]) -> list[object]:
+    """Return pytest parameters, those of real servers marked."""
+    return [pytest.param(name, marks=[pytest.mark.server] if name in SERVERS else []) for name in names]
+
+
+def _harness(name: str, request: pytest.FixtureRequest, folder: Path) -> Harness:
+    module, _, factory = STORES[name].partition(".")
+    make = getattr(importlib.import_module(f"tests.contract.{module}"), factory)
+    if name in IN_PROCESS:
+        return make()
+    return make(request.getfixturevalue(SERVERS[name]) if name in SERVERS else folder)
+
+
+@pytest.fixture(params=params(SOURCES))
+def source_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    """A store that can be read."""
+    harness = _harness(request.param, request, tmp_path)
+    yield harness
+    if hasattr(harness, "close"):
+        harness.close()
+
+
+@pytest.fixture(params=params(TARGETS))
+def target_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    """A store that can be written."""
+    harness = _harness(request.param, request, tmp_path)
+    yield harness
+    if hasattr(harness, "close"):
+        harness.close()
