@@ -81,6 +81,7 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {"parquet"
 def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path, rounds: int) -> dict[str, Any]:
     """Let the bare library and the migrator copy ``index`` in turns; return the medians and their ratios."""
     bare, whole, inside, ready = [], [], [], []
+    phases: list[dict[str, float]] = []
     for number in range(rounds):
         place = folder / f"round-{number}"
         place.mkdir()
@@ -90,6 +91,7 @@ def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path,
         copied = copy(index, target(place), folder)
         whole.append(copied.seconds)
         inside.append(copied.said["seconds"])
+        phases.append(copied.said["phases"])
         shutil.rmtree(place)
     records = copied.said["counts"]["copied"]
     index.unlink()
@@ -99,9 +101,10 @@ def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path,
         "bare_ready_seconds": median(ready),
         "migrator_seconds": median(inside),
         "migrator_process_seconds": median(whole),
+        **{f"phase_{name}_seconds": median([phase.get(name, 0.0) for phase in phases]) for name in phases[0]},
         "ratio": median(bare) / median(inside),
         "ratio_process": median(bare) / median(whole),
-        "rounds": {"bare": bare, "migrator": inside, "migrator_process": whole},
+        "rounds": {"bare": bare, "migrator": inside, "migrator_process": whole, "phases": phases},
     }
 
 

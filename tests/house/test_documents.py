@@ -103,7 +103,7 @@ def test_no_option_is_documented_that_is_not_there() -> None:
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", commands)) <= options, document
 
 
-@pytest.mark.parametrize(("connector", "module"), [("faiss", "opening"), ("milvus", "options"), ("parquet", "target")])
+@pytest.mark.parametrize(("connector", "module"), [("faiss", "opening"), ("milvus", "options"), ("parquet", "source")])
 def test_every_option_of_a_store_is_documented(connector: str, module: str) -> None:
     options = import_module(f"migrator.connectors.{connector}.{module}").OPTIONS
     section = text("docs/stores.md").partition(f"`{connector}:")[2].partition("\n## ")[0]
