@@ -103,8 +103,10 @@ def status(answer: Mapping[str, Any]) -> str:
     lines = [
         f"{answer['run']}  {answer['status']}  {answer['phase']}  {answer['progress']:.0%}  attempt {answer['attempt']}",
         f"  {answer['source']} -> {answer['target']}",
-        (f"  {counts['scanned']:,} of {answer['total']:,} scanned, {counts['copied']:,} copied, {counts['rejected']:,} rejected, "
-        f"{answer['records_per_second']:,.0f} records/s"),
+        (
+            f"  {counts['scanned']:,} of {answer['total']:,} scanned, {counts['copied']:,} copied, {counts['rejected']:,} rejected, "
+            f"{answer['records_per_second']:,.0f} records/s"
+        ),
     ]
     lines += [f"  {line['time']} {line['level']:7} {line['message']}" for line in answer["log"][-_SHOWN:]]
     if answer["error"]:

@@ -44,25 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, *parts: Callable[[argparse.ArgumentParser], None]) -> None:
-        made = commands.add_parser(name, help=summary, description=summary)
-        made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    for name, summary, parts in _COMMANDS:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         for part in parts:
-            part(made)
-
-    command("inspect", "show dimension, metric, namespaces with counts, abilities", _endpoint)
-    command("doctor", "test the connection step by step", _endpoint)
-    command("copy", "plan, run and verify in one", _pair, _planning, _dry_run)
-    command("plan", "look at both sides and write the plan", _pair, _planning, _output("the plan file; stdout by default"))
-    command("run", "run a plan file", _plan_file, _dry_run)
-    command("runs", "list all runs, newest first")
-    command("status", "show one run", _run)
-    command("resume", "go on with a paused, interrupted or failed run", _run)
-    command("pause", "pause a run, in whatever process it is", _run)
-    command("cancel", "end a run; what was written stays", _run)
-    command("verify", "prove a run again, or two collections equal", _verify, _selection)
-    command("report", "write the HTML report of a run", _run, _output("the HTML file; without it, print where the report lies"))
-    command("serve", "start the dashboard", _serve)
+            part(command)
     return parser
 
 
@@ -136,3 +122,57 @@ def _json_object(text: str) -> Any:
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("a filter is a JSON object")
     return found
+
+
+_COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None], ...]], ...] = (
+    ("inspect", "show dimension, metric, namespaces with counts, abilities", (_endpoint,)),
+    ("doctor", "test the connection step by step", (_endpoint,)),
+    (
+        "copy",
+        "plan, run and verify in one",
+        (
+            _pair,
+            _planning,
+            _dry_run,
+        ),
+    ),
+    (
+        "plan",
+        "look at both sides and write the plan",
+        (
+            _pair,
+            _planning,
+            _output("the plan file; stdout by default"),
+        ),
+    ),
+    (
+        "run",
+        "run a plan file",
+        (
+            _plan_file,
+            _dry_run,
+        ),
+    ),
+    ("runs", "list all runs, newest first", ()),
+    ("status", "show one run", (_run,)),
+    ("resume", "go on with a paused, interrupted or failed run", (_run,)),
+    ("pause", "pause a run, in whatever process it is", (_run,)),
+    ("cancel", "end a run; what was written stays", (_run,)),
+    (
+        "verify",
+        "prove a run again, or two collections equal",
+        (
+            _verify,
+            _selection,
+        ),
+    ),
+    (
+        "report",
+        "write the HTML report of a run",
+        (
+            _run,
+            _output("the HTML file; without it, print where the report lies"),
+        ),
+    ),
+    ("serve", "start the dashboard", (_serve,)),
+)

@@ -29,11 +29,8 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     """Judge the comparison, write ``result.json`` and ``report.html`` into the run's folder, return the verdict."""
     row = rows.get(attempt.ledger, attempt.run)
     counts = _counts(attempt, found, row["kind"])
-    different = found.count("missing") + found.count("changed") + found.count("duplicate")
-    if not attempt.plan.merge:
-        different += found.count("extra")
     shortfall = _shortfall(attempt)
-    verdict = "differs" if different else "incomplete" if counts.rejected or not counts.balanced or shortfall else "proven"
+    verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
     seconds = row["active_seconds"] + time.time() - row["started"]
     result = {
         "run": attempt.run,
@@ -58,6 +55,16 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(result))
     return verdict
+
+
+def _verdict(found: Comparison, counts: Counts, *, merge: bool, whole: bool) -> str:
+    """Return ``proven`` only when nothing at all speaks against it; ``merge`` allows records that only the target has."""
+    different = found.count("missing") + found.count("changed") + found.count("duplicate")
+    if not merge:
+        different += found.count("extra") + (found.fingerprints["source"] != found.fingerprints["target"])
+    if different:
+        return "differs"
+    return "proven" if whole and counts.balanced and not counts.rejected else "incomplete"
 
 
 def _durations(entered: Mapping[str, float]) -> dict[str, float]:
