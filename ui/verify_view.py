@@ -73,7 +73,8 @@ def _verdict(result: dict[str, Any]) -> None:
         st.success(text, icon=":material/verified:")
     elif verdict == "differs":
         number = result.get("differences_total", len(result["differences"]))
-        text = f"**Not the same.** {words.count(number)} {'records differ' if number != 1 else 'record differs'} between source and target. Do not cut over before they are explained."
+        number = f"{words.count(number)} {'records differ' if number != 1 else 'record differs'}"
+        text = f"**Not the same.** {number} between source and target. Do not cut over before they are explained."
         st.error(text, icon=":material/difference:")
     else:
         number, whole = words.count(counts["rejected"]), words.count(counts["scanned"])
