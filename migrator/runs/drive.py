@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from migrator.protocols import Source, Target
     from migrator.runs.context import Attempt
 
-WINDOW_BYTES = 96 * 1024 * 1024
+WINDOW_BYTES = 48 * 1024 * 1024
 """Record bytes held between reading and writing, over all splits of a run."""
 
 
