@@ -42,13 +42,13 @@ def insert_into_milvus(rows: npt.NDArray[np.float32], uri: Path) -> dict[str, fl
     """Insert ``rows`` with a bare pymilvus loop into a collection of the same shape, flush; then index and load."""
     client = MilvusClient(str(uri))
     schema = client.create_schema(enable_dynamic_field=True)
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=512)
+    schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=rows.shape[1])
     started = time.perf_counter()
     client.create_collection("bench", schema=schema)
     for start in range(0, len(rows), ROWS_PER_INSERT):
         part = rows[start : start + ROWS_PER_INSERT]
-        client.insert("bench", [{"id": str(start + position), "vector": row} for position, row in enumerate(part)])
+        client.insert("bench", [{"id": start + position, "vector": row} for position, row in enumerate(part)])
     client.flush("bench")
     inserted = time.perf_counter() - started
     parameters = client.prepare_index_params()
