@@ -62,6 +62,8 @@ def extents(table: npt.NDArray[np.int64]) -> Extents:
 
 def outside(table: npt.NDArray[np.int64], code_size: int, file_size: int) -> bool:
     """Return whether any extent reaches beyond the file: then whoever made ``table`` must not be believed."""
+    if not len(table):
+        return False
     # floats: exact up to 2**53, and beyond that still too large, where integers of a hostile table would wrap around
     rows, ids, codes = (table[:, column].astype(np.float64) for column in range(3))
     stored = table[:, 1] != NO_IDS
