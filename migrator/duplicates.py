@@ -6,8 +6,10 @@ The result is small (only ids that repeat) and says for each which occurrence is
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,11 +58,18 @@ class Repeats:
         staged = path.with_suffix(".tmp")
         with staged.open("wb") as file:
             np.save(file, self.winners, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
         staged.replace(path)
 
     @staticmethod
-    def load(path: Path, *, ids_only: bool) -> Repeats:
-        return Repeats(np.load(path, allow_pickle=False), ids_only)
+    def load(path: Path, *, ids_only: bool) -> Repeats | None:
+        """Return what was kept, or None when there is nothing usable: then the source is scanned again."""
+        try:
+            winners = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError, TokenError):  # the last from a garbled header
+            return None
+        return Repeats(winners, ids_only) if winners.dtype == _KEY else None
 
 
 def none() -> Repeats:

@@ -196,6 +196,7 @@ class Service:
 
     def rejected_file(self, run: str) -> Path | None:
         """Write the run's rejected records, raw, as JSON lines readable by this user only; None when there are none."""
+        rows.get(self.manager.ledger, run)
         return result.write_rejected(self.manager.ledger, run, self.manager.folder(run))
 
     def artifacts(self, run: str) -> list[dict[str, Any]]:

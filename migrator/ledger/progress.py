@@ -181,6 +181,12 @@ def _counts(row: Any) -> Counts:
     return Counts(*(row[name] for name in COUNT_NAMES))
 
 
+def parts(ledger: Ledger, run: str) -> dict[str, int]:
+    """Return the records of every part that was written and committed."""
+    found = ledger.rows("SELECT split, sequence, copied FROM checkpoints WHERE run=? AND copied>0", (run,))
+    return {f"{row['split']}.{row['sequence']}": row["copied"] for row in found}
+
+
 def digests(ledger: Ledger, run: str) -> dict[str, NamespaceDigest]:
     """Return the digest of what was written, per target namespace."""
     rows = ledger.rows("SELECT namespace, count, low, high FROM namespaces WHERE run=? AND count>0", (run,))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from migrator import duplicates
 from migrator.connectors import connector
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, TransientError
 from migrator.executors import local
 from migrator.failpoints import failpoint
 from migrator.ledger import progress
@@ -20,6 +20,7 @@ from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
 from migrator.planning import check
+from migrator.protocols import PartKeeper
 from migrator.runs import prove
 from migrator.transform import compile_transform
 
@@ -39,6 +40,7 @@ def copy(attempt: Attempt) -> str:
     """Copy and prove; return the status the run ends with."""
     plan = attempt.plan
     check(plan)
+    progress.audit(attempt.ledger, attempt.run)  # before going on from its cursors
     with ExitStack() as stack:
         source = stack.enter_context(closing(connector(plan.source.connector).open_source(plan.source)))
         target = stack.enter_context(closing(connector(plan.target.connector).open_target(plan.target)))
@@ -51,6 +53,8 @@ def copy(attempt: Attempt) -> str:
             _copy_splits(attempt, source, rules, write)
         _count_again(attempt, source)
         attempt.phase("finishing", "making the target ready")
+        if isinstance(target, PartKeeper):
+            target.keep(progress.parts(attempt.ledger, attempt.run))
         failpoint("before_finish")
         target.finish()
         failpoint("after_finish")
@@ -117,8 +121,8 @@ def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:
     if not progress.splits(attempt.ledger, attempt.run):
         splits = list(source.splits(plan.selection, plan.workers, align=_records(plan)))
         progress.add_splits(attempt.ledger, attempt.lease, splits, {} if transform.routes else expected)
-        rows.update(attempt.ledger, attempt.lease, total=attempt.total)
-    ids_only = capabilities.ids_unique_across_namespaces and len(collection.namespaces) > 1
+    rows.update(attempt.ledger, attempt.lease, total=attempt.total)
+    ids_only = capabilities.ids_unique_across_namespaces and (len(collection.namespaces) > 1 or transform.routes)
     may_repeat = not collection.unique_ids or ids_only or transform.routes
     repeats = _repeats(attempt, source, ids_only=ids_only) if may_repeat else duplicates.none()
     return Rules(transform, capabilities, collection.metric, repeats)
@@ -126,10 +130,10 @@ def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:
 
 def _repeats(attempt: Attempt, source: Source, *, ids_only: bool) -> duplicates.Repeats:
     kept = attempt.folder / "repeats.npy"
-    if kept.exists():
-        return duplicates.Repeats.load(kept, ids_only=ids_only)
+    if (known := duplicates.Repeats.load(kept, ids_only=ids_only)) is not None:
+        return known
     attempt.log("info", "looking for ids that occur more than once")
-    splits = [where.split for where in progress.splits(attempt.ledger, attempt.run)]
+    splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
     last = attempt.plan.on_duplicate == "last"
     found = duplicates.find(
         source, splits, compile_transform(attempt.plan), folder=attempt.folder / "keys", last=last, ids_only=ids_only, stop=attempt.stop, poll=attempt.poll
@@ -173,6 +177,10 @@ def _copy_splits(attempt: Attempt, source: Source, rules: Rules, write: Callable
         on_commit=attempt.on_commit,
     )
     waiting = [where for where in progress.splits(attempt.ledger, attempt.run) if not where.done and where.split.id != SPLIT]
-    local.run(lambda where: copy_split(job, where), waiting, workers=plan.workers, stop=attempt.stop, poll=attempt.poll)
+    try:
+        local.run(lambda where: copy_split(job, where), waiting, workers=plan.workers, stop=attempt.stop, poll=attempt.poll)
+    except TransientError:
+        attempt.raise_if_stopped()  # asked to stop while waiting to try again: that is no failure
+        raise
     attempt.poll()
     attempt.raise_if_stopped()

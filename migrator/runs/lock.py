@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from migrator.errors import RunBusyError
+from migrator.errors import LedgerError, RunBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 @contextmanager
 def run_lock(folder: Path, run: str) -> Iterator[None]:
     """Hold the run's lock. Raise ``RunBusyError`` when another process (or thread) has it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerError(
+            f"the run's folder {folder} cannot be used: {error.strerror}", fix="check its permissions and free space, or set MIGRATOR_HOME"
+        ) from error
     try:
         if not _take(descriptor, fcntl.LOCK_EX, patience=0.5):
             raise RunBusyError(f"run {run} is being run by another process", fix=f"follow it with: python -m migrator status {run}")

@@ -34,6 +34,7 @@ class Manager:
         self.home = home
         self.ledger = Ledger(home / "ledger.db")
         self._threads: dict[str, threading.Thread] = {}
+        self._unrecorded: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
         self._shutdown = threading.Event()
 
@@ -63,6 +64,7 @@ class Manager:
             if (known := self._threads.get(run)) is not None and known.is_alive():
                 raise RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
             self._threads[run] = thread
+            self._unrecorded.pop(run, None)
         thread.start()
         started.wait()
         if failure:
@@ -75,8 +77,9 @@ class Manager:
                 started.set()
                 attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
                 self._finish(attempt, work)
-        except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or is somebody else's by now
+        except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
+            self._unrecorded[run] = _as_row(error)
         finally:
             started.set()
 
@@ -91,7 +94,7 @@ class Manager:
         except RunBusyError:
             raise
         except MigratorError as problem:
-            status, error = ("paused" if problem.code == "too_many_rejected" else "failed"), problem.to_json() | {"exit_code": str(problem.exit_code)}
+            status, error = ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
             attempt.log("error", f"{problem.message}. {problem.fix}")
         except MemoryError:
             status, error = (
@@ -111,10 +114,14 @@ class Manager:
         row = rows.get(self.ledger, run)
         if held(self.folder(run)):
             rows.ask(self.ledger, run, desired)
-        elif desired == "cancel" and row["status"] in ("running", "paused", "failed"):
+        elif desired == "cancel" and row["status"] in ("running", "paused", "interrupted", "failed"):
             rows.mark(self.ledger, run, "cancelled")
         else:
             raise ConfigError(f"run {run} is not running", fix=f"see: python -m migrator status {run}", code="not_running")
+
+    def unrecorded(self, run: str) -> dict[str, str] | None:
+        """Return why this process's last attempt ended when the ledger could not take it: a full disk, or another holder."""
+        return self._unrecorded.get(run)
 
     def active(self, run: str) -> bool:
         """Return whether some process drives the run now."""
@@ -141,6 +148,10 @@ class Manager:
         """Interrupt what runs and close the ledger."""
         self.interrupt()
         self.ledger.close()
+
+
+def _as_row(error: MigratorError) -> dict[str, str]:
+    return error.to_json() | {"exit_code": str(error.exit_code)}
 
 
 def _keep_traceback(attempt: Attempt) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migrator.ledger import Ledger
+    from migrator.model import Rejected
     from migrator.runs.context import Attempt
     from migrator.verify.proof import Comparison
 
@@ -28,6 +29,7 @@ LISTED_REJECTED = 1_000
 def conclude(attempt: Attempt, found: Comparison) -> str:
     """Judge the comparison, write ``result.json`` and ``report.html`` into the run's folder, return the verdict."""
     row = rows.get(attempt.ledger, attempt.run)
+    rejected = _rejected(attempt, found, row["kind"])
     counts = _counts(attempt, found, row["kind"])
     shortfall = _shortfall(attempt)
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
@@ -40,7 +42,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
         "namespaces": {name: asdict(counted) for name, counted in found.namespaces().items()},
         "differences": [difference.to_json() for difference in found.listed],
         "differences_total": sum(found.found.values()),
-        "rejected": progress.rejected(attempt.ledger, attempt.run, LISTED_REJECTED),
+        "rejected": rejected,
         "digests": found.fingerprints,
         "compared_with": "source" if found.source_read else "recorded digests",
         "findings": [asdict(finding) for finding in attempt.plan.findings] + shortfall,
@@ -51,6 +53,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
         "plan": to_data(attempt.plan),
         "report": str(attempt.folder / "report.html"),
     }
+    rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.folder, result)
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(result))
@@ -76,8 +79,22 @@ def _durations(entered: Mapping[str, float]) -> dict[str, float]:
 def _counts(attempt: Attempt, found: Comparison, kind: str) -> Counts:
     if kind != "verify":
         return progress.counts(attempt.ledger, attempt.run)
-    scanned = sum(digest.count for digest in found.source.values())
-    return Counts(scanned, scanned - found.count("missing") - found.count("changed"), 0, found.count("missing") + found.count("changed"), 0)
+    read, unreadable = sum(digest.count for digest in found.source.values()), len(_unreadable(attempt, found))
+    different = found.count("missing") + found.count("changed")
+    return Counts(read + unreadable, read - different, unreadable, different, 0)
+
+
+def _rejected(attempt: Attempt, found: Comparison, kind: str) -> list[dict[str, Any]]:
+    if kind != "verify":
+        return progress.rejected(attempt.ledger, attempt.run, LISTED_REJECTED)
+    shown = ("namespace", "id", "code", "field", "message")
+    return [{name: getattr(record, name) for name in shown} for record in _unreadable(attempt, found)[:LISTED_REJECTED]]
+
+
+def _unreadable(attempt: Attempt, found: Comparison) -> list[Rejected]:
+    """Return the source's rows that cannot be compared: nothing is known of their copies, so nothing is proven."""
+    chosen = attempt.plan.selection.namespaces
+    return [record for record in found.unreadable if chosen is None or record.namespace in chosen]
 
 
 def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
@@ -85,7 +102,7 @@ def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
     facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
     if "counted" not in facts or facts["counted"] == facts["read"]:
         return []
-    message = f"the source counts {facts['counted']:,} records, but reading it gave {facts['scanned']:,}"
+    message = f"the source counts {facts['counted']:,} records, but reading it gave {facts['read']:,}"
     return [{"severity": "lossy", "code": "scan_incomplete", "message": message, "fix": "stop writes to the source and start a new run"}]
 
 

@@ -34,7 +34,7 @@ def summary(manager: Manager, row: Row) -> dict[str, Any]:
         "owner": row["owner"],
         "started": _iso(row["created"]),
         "finished": _iso(row["finished"]),
-        "counts": progress.counts(manager.ledger, row["run"]).to_json(),
+        "counts": json.loads(row["facts"]).get("counts") or progress.counts(manager.ledger, row["run"]).to_json(),
         "total": row["total"],
     }
 
@@ -69,7 +69,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
             "throughput": _throughput(ledger, row),
             "rejected_sample": progress.rejected(ledger, run, 100),
             "log": [{"time": _iso(line["at"]), "level": line["level"], "message": line["message"]} for line in rows.log_tail(ledger, run, 200)],
-            "error": json.loads(row["error"]) if row["error"] else None,
+            "error": json.loads(row["error"]) if row["error"] else manager.unrecorded(run),
             "report": _existing(manager, run, "report.html"),
             "plan": json.loads(row["plan"]),
         }

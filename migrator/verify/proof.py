@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from migrator.model import Rejected
     from migrator.verify.sides import Side, Walk
 
 LISTED = 1_000
@@ -34,6 +35,8 @@ class Comparison:
     """The first ``LISTED`` differences, with their fields."""
     source_read: bool
     """Whether the source was read anew; otherwise the digests recorded while copying stood for it."""
+    unreadable: tuple[Rejected, ...] = ()
+    """Rows of the source that cannot be records."""
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -70,7 +73,8 @@ def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, Nam
     if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
         return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)
     side = source()
-    ours = walk().digest(side)
+    anew = walk()
+    ours = anew.digest(side)
     found: Counter[tuple[str, str]] = Counter()
     listed: list[Difference] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,4 +84,6 @@ def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, Nam
             if len(listed) < LISTED:
                 listed.append(difference)
             file.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
-    return Comparison(ours.namespaces, theirs.namespaces, found, tuple(with_fields(listed, side.fetch, target.fetch)), source_read=True)
+    return Comparison(
+        ours.namespaces, theirs.namespaces, found, tuple(with_fields(listed, side.fetch, target.fetch)), source_read=True, unreadable=tuple(anew.unreadable)
+    )

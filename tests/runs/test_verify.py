@@ -1,0 +1,157 @@
+"""Proof after the fact: tampering is found and named, whoever copied, and nothing unreadable is passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from migrator.connectors import memory
+from migrator.model import Rejected
+from migrator.service import PlanOptions
+from tests.runs.conftest import Ended
+from tests.unit.batches import batch_of, numbered
+
+if TYPE_CHECKING:
+    from migrator.connectors.memory.table import Row
+
+
+@pytest.fixture
+def copied(seed, copy):
+    seed("source", numbered(300, namespace="a"), numbered(50))
+    ended = copy()
+    assert str(ended) == "proven"
+    return ended.run
+
+
+def prove(service, run: str) -> Ended:
+    service.start_verify(run)
+    return Ended(service, run)
+
+
+def change(table, namespace: str, id_: str, **fields) -> None:
+    place = table.places[namespace, id_]
+    table.rows[place] = dataclasses.replace(table.rows[place], **fields)
+
+
+def flipped(row: Row, component: int) -> np.ndarray:
+    values = row.values.copy()
+    values.view(np.uint32)[component] ^= 1
+    return values
+
+
+def test_one_flipped_bit_is_found_and_named(service, copied, collections):
+    target = collections["target"]
+    change(target, "a", "r17", values=flipped(target.rows[target.places["a", "r17"]], 2))
+    ended = prove(service, copied)
+    assert str(ended) == "differs"
+    assert ended.result["differences"] == [{"namespace": "a", "id": "r17", "class": "changed", "fields": ["values"]}]
+    assert ended.result["namespaces"]["a"]["changed"] == 1
+    assert ended.result["digests"]["source"] != ended.result["digests"]["target"]
+    found = service.difference(copied, "a", "r17")
+    assert found["source"]["values"] != found["target"]["values"]
+
+
+def test_every_kind_of_tampering_at_once(service, copied, collections):
+    target = collections["target"]
+    change(target, "", "r3", metadata='{"even":false,"n":4}')
+    change(target, "a", "r4", sparse_values={"indices": [1], "values": [0.5]})
+    change(target, "a", "r5", metadata=None)
+    target.delete(["r6"], "a")
+    target.append(batch_of([{"id": "stray", "namespace": "a"}]))
+    target.append(numbered(1, start=7))  # r7 of the default namespace once more
+    ended = prove(service, copied)
+    assert {(row["namespace"], row["id"]): (row["class"], row["fields"]) for row in ended.result["differences"]} == {
+        ("", "r3"): ("changed", ["metadata.n"]),
+        ("a", "r4"): ("changed", ["sparse_values"]),
+        ("a", "r5"): ("changed", ["metadata.even", "metadata.n"]),
+        ("a", "r6"): ("missing", []),
+        ("a", "stray"): ("extra", []),
+        ("", "r7"): ("duplicate", []),
+    }
+    assert ended.result["namespaces"]["a"] == {"source": 300, "target": 300, "missing": 1, "extra": 1, "changed": 2}
+    assert ended.result["differences_total"] == 6
+
+
+def test_mended_it_is_proven_again(service, copied, collections):
+    target = collections["target"]
+    before = target.rows[target.places["a", "r17"]]
+    change(target, "a", "r17", values=flipped(before, 0))
+    assert str(prove(service, copied)) == "differs"
+    change(target, "a", "r17", values=before.values)
+    assert str(prove(service, copied)) == "proven"
+
+
+def test_a_source_changed_since_is_named(service, copied, collections):
+    source = collections["source"]
+    change(source, "a", "r17", values=flipped(source.rows[source.places["a", "r17"]], 0))
+    ended = prove(service, copied)
+    assert (str(ended), [row["id"] for row in ended.result["differences"]]) == ("differs", ["r17"])
+
+
+def test_more_differences_than_are_listed_are_all_in_the_file(service, seed, copy, collections):
+    seed("source", numbered(1500))
+    run = copy(batch=500).run
+    collections["target"].delete([f"r{n}" for n in range(1200)], "")
+    ended = prove(service, run)
+    assert ended.result["differences_total"] == 1200
+    assert len(ended.result["differences"]) == 1000
+    assert len((service.manager.folder(run) / "differences.jsonl").read_text().splitlines()) == 1200
+
+
+def pair(service, source="memory:source", target="memory:target", **options) -> Ended:
+    return Ended(service, service.start_verify_pair(source, target, PlanOptions(**options)))
+
+
+def test_a_pair_nobody_here_copied(service, seed):
+    seed("source", numbered(200))
+    seed("target", numbered(100, start=100), numbered(100))
+    ended = pair(service)
+    assert (str(ended), ended.counts) == ("proven", (200, 200, 0, 0, 0))
+    assert ended.status["kind"] == "verify"
+
+
+def test_a_pair_that_differs_everywhere(service, seed):
+    seed("source", numbered(50))
+    seed("target", numbered(50, start=50))
+    ended = pair(service)
+    assert str(ended) == "differs"
+    assert ended.counts[0] == 50
+    assert ended.result["namespaces"][""] == {"source": 50, "target": 50, "missing": 50, "extra": 50, "changed": 0}
+
+
+def test_a_pair_with_a_doubled_record_differs(service, seed):
+    seed("source", numbered(50))
+    seed("target", numbered(50), numbered(1, start=8))
+    ended = pair(service)
+    assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
+
+
+def test_a_pair_through_rules(service, seed):
+    seed("source", numbered(50, namespace="a"), numbered(9, namespace="b"))
+    seed("target", numbered(40, namespace="z", start=10))
+    assert str(pair(service, namespaces=("a",), target_namespace="z", filter={"n": {"$gte": 10}})) == "proven"
+    assert str(pair(service, namespaces=("a",), target_namespace="z")) == "differs"
+
+
+class Garbled(memory.MemoryStore):
+    """Cannot read its first row."""
+
+    def read(self, split, cursor, records_):
+        for chunk in super().read(split, cursor, records_):
+            bad = (Rejected("", "garbled", "bad_utf8", "metadata", "not UTF-8"),) if split.state["first"] == 0 and cursor is None and chunk.start == 0 else ()
+            yield dataclasses.replace(chunk, rejected=bad)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_pair_with_a_row_nobody_can_read_is_not_proven(service, seed, monkeypatch, side):
+    seed("source", numbered(50))
+    seed("target", numbered(50))
+    monkeypatch.setattr(memory, "open_source", lambda endpoint: Garbled(endpoint) if endpoint.resource == side else memory.MemoryStore(endpoint))
+    ended = pair(service)
+    assert str(ended) == ("incomplete" if side == "source" else "differs")
+    named = ended.result["rejected"] if side == "source" else ended.result["differences"]
+    assert [row["id"] for row in named] == ["garbled"]
+    assert ended.counts[0] == (51 if side == "source" else 50)
