@@ -24,6 +24,8 @@ STORES = {
     "milvus-server": "milvus_harness.MilvusServerHarness",
 }
 SERVERS = {"parquet-s3": "s3_server", "milvus-server": "milvus_server"}
+SLOW = {"milvus-server"}
+"""Creating, flushing and loading take a server seconds a collection; Milvus Lite runs the same cases in ``make test``."""
 IN_PROCESS = {"memory"}
 SOURCES = list(STORES)
 TARGETS = [name for name in STORES if name != "faiss"]
@@ -31,7 +33,7 @@ TARGETS = [name for name in STORES if name != "faiss"]
 
 def params(names: list[str]) -> list[object]:
     """Return pytest parameters, those of real servers marked."""
-    return [pytest.param(name, marks=[pytest.mark.server] if name in SERVERS else []) for name in names]
+    return [pytest.param(name, marks=[*[pytest.mark.server] * (name in SERVERS), *[pytest.mark.slow] * (name in SLOW)]) for name in names]
 
 
 def _harness(name: str, request: pytest.FixtureRequest, folder: Path) -> Harness:
