@@ -51,7 +51,7 @@ def _plan_options(options: argparse.Namespace) -> PlanOptions:
 def _copy(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
         plan = service.plan(options.source, options.target, _plan_options(options))
-        output.findings([asdict(finding) for finding in plan.findings])
+        output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])  # those are the error that follows
         return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
