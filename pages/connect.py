@@ -7,7 +7,8 @@ from ui import demo_data, endpoint_card, kit, plan_file, state
 kit.heading(
     "Connect", "Pick where vectors come from and where they go. Keys stay in this server's memory; nothing is written to disk unless you save a profile."
 )
-demo_data.button()
+with st.container():  # always there: were it not, the cards would be built anew, and with them the field being typed in
+    demo_data.button()
 left, right = st.columns(2, gap="medium")
 with left:
     endpoint_card.draw(state.SOURCE)
