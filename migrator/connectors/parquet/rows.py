@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from migrator.connectors.parquet import guard
 from migrator.connectors.parquet.failures import translated, unreadable
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def open_file(place: Place, path: str) -> Any:
 
 def batches(place: Place, path: str, groups: tuple[int, int], columns: Sequence[str], *, most: int, skip: int = 0) -> Generator[pa.RecordBatch, None, None]:
     """Yield rows of the row groups from ``groups[0]`` up to ``groups[1]`` in order, leaving out the first ``skip``, at most ``most`` a batch."""
+    guard.check(place, path, columns, most)
     with open_file(place, path) as file:
         shown = place.show(path)
         with translated(shown):

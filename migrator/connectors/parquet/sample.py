@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from migrator.connectors.parquet.rows import Footer
 
 ROWS = 1_000
+METADATA_ROWS = 100
+"""Rows whose metadata is parsed to learn its fields."""
 _JSON_NAMES = {str: "string", bool: "boolean", int: "number", float: "number", list: "list", dict: "object"}
 
 
@@ -77,7 +79,7 @@ def _fields(batch: pa.RecordBatch, columns: Columns) -> dict[str, str]:
     kind = batch.schema.field(columns.metadata).type
     if pa.types.is_struct(kind):
         return {**{kind.field(place).name: str(kind.field(place).type) for place in range(kind.num_fields)}, **found}
-    for value in batch.column(columns.metadata):
+    for value in batch.column(columns.metadata).slice(0, METADATA_ROWS):
         for name, item in _decoded(value).items():
             found.setdefault(name, _JSON_NAMES.get(type(item), "null"))
     return found
