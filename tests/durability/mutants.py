@@ -1,0 +1,127 @@
+"""Defects planted on purpose: the tests must find every one, else they prove nothing. Each function breaks this process for good."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from migrator.connectors import parquet
+from migrator.connectors.parquet import places
+from migrator.connectors.parquet.target import ParquetTarget
+from migrator.errors import TransientError
+from migrator.ledger import progress
+from migrator.pipeline import copy, prepare, write
+from migrator.runs import drive
+from migrator.verify import sides
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+ORIGINAL_SAVE = places._save_locally
+
+
+def commit_before_write() -> None:
+    """The checkpoint is written first, the records after it."""
+    commit, parts = copy._commit, {}
+
+    def pretend(job: Any, prepared: Any, part: str) -> tuple[Any, float]:
+        parts[id(prepared)] = (prepared, part)
+        return prepared, 0.0
+
+    def early(job: Any, where: Any, pending: Any) -> None:
+        commit(job, where, pending)
+        prepared, part = parts.pop(id(pending.prepared))
+        if len(prepared.batch):
+            job.write(prepared, part)
+
+    copy._write, copy._commit = pretend, early
+
+
+def random_part_names() -> None:
+    """A part written again does not replace what it wrote, and nobody tidies up."""
+    original = ParquetTarget.write
+    ParquetTarget.write = lambda self, batch, part: original(self, batch, f"{part}.{uuid.uuid4().hex[:8]}")
+    ParquetTarget.keep = lambda self, parts: None
+
+
+def trust_partial_write() -> None:
+    """An error half-way through a write passes for success."""
+
+    class Trusting:
+        @staticmethod
+        def call(action: Any, **_: Any) -> Any:
+            try:
+                return action()
+            except TransientError:
+                return None
+
+    write.retry = Trusting
+
+
+def no_fence() -> None:
+    """A process that lost its run goes on committing."""
+    progress.fence = lambda db, lease: None
+
+
+def no_sync() -> None:
+    """A file gets its final name before its bytes are on the disk."""
+
+    def hasty(target: Path, staging: Path, content: pa.Buffer) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir(parents=True, exist_ok=True)
+        temporary = staging / f"{uuid.uuid4().hex}.tmp"
+        temporary.write_bytes(content)
+        temporary.replace(target)
+
+    places._save_locally = hasty
+
+
+def drop_last_chunk() -> None:
+    """The last chunk of every split is read and forgotten."""
+    original = copy.read_patiently
+
+    def short(*arguments: Any, **options: Any) -> Any:
+        held = None
+        for chunk in original(*arguments, **options):
+            if held is not None:
+                yield held
+            held = chunk
+
+    copy.read_patiently = short
+    sides.read_patiently = original
+
+
+def commit_out_of_order() -> None:
+    """Whichever write is newest is committed first."""
+    original = copy._commit_oldest
+
+    def newest(job: Any, where: Any, pending: Any) -> None:
+        pending.reverse()
+        try:
+            original(job, where, pending)
+        finally:
+            pending.reverse()
+
+    copy._commit_oldest = newest
+
+
+def skip_held_duplicates() -> None:
+    """Repeated ids are left out without a word."""
+    original = prepare._hold
+    prepare._hold = lambda *arguments: ((), original(*arguments)[1])
+
+
+def forget_uncommitted_parts() -> None:
+    """Parts that no checkpoint covers stay in the export."""
+    ParquetTarget.keep = lambda self, parts: None
+
+
+def no_audit() -> None:
+    """The ledger is believed whatever it says."""
+    progress.audit = drive.progress.audit = lambda ledger, run: None
+
+
+__all__ = ["ORIGINAL_SAVE", "os", "parquet"]

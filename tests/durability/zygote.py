@@ -1,0 +1,68 @@
+"""A process with everything imported and no thread started, that forks a child for every attempt at a run: a kill costs milliseconds.
+
+Reads one JSON object a line: ``{"home", "source", "target", "batch", "failpoint", "mutant"}``. The child starts the home's run, or resumes it,
+and is killed where the failpoint says. Answers with ``{"code", "status", "error"}``: 137 for a killed child, 0 for one that came to an end.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from migrator.service import PlanOptions, Service
+from tests.durability import mutants
+
+FINISHED = ("proven", "differs", "incomplete")
+
+
+def attempt(job: dict[str, Any]) -> dict[str, Any]:
+    """Start or resume the run of ``job["home"]`` and say how it ended."""
+    if job.get("mutant"):
+        getattr(mutants, job["mutant"])()
+    service = Service(Path(job["home"]))
+    known = service.runs()
+    if not known:
+        run = service.start(service.plan(job["source"], job["target"], PlanOptions(batch=job["batch"], workers=job.get("workers", 2))))
+    else:
+        run = known[0]["run"]
+        if known[0]["status"] not in FINISHED:
+            service.resume(run)
+    status = service.wait(run)
+    service.close()
+    return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"]}
+
+
+def forked(job: dict[str, Any]) -> dict[str, Any]:
+    """Run one attempt in a forked child."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.environ["MIGRATOR_FAILPOINT"] = job["failpoint"] or ""
+        try:
+            answer = attempt(job)
+        except BaseException:  # noqa: BLE001 - whatever it was, the test wants to see it
+            answer = {"status": "crashed", "error": traceback.format_exc()}
+        os.write(writing, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    _, code = os.waitpid(pid, 0)
+    return {"code": os.waitstatus_to_exitcode(code), "status": "killed", "error": None} | (json.loads(said) if said else {})
+
+
+def main() -> None:
+    for name in sys.argv[1:]:
+        importlib.import_module(f"migrator.connectors.{name}")
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(forked(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
