@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from migrator.connectors import parquet
 from migrator.connectors.parquet import places
 from migrator.connectors.parquet.target import ParquetTarget
 from migrator.errors import TransientError
 from migrator.ledger import progress
 from migrator.pipeline import copy, prepare, write
-from migrator.runs import drive
 from migrator.verify import sides
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-
-ORIGINAL_SAVE = places._save_locally
 
 
 def commit_before_write() -> None:
@@ -44,7 +39,7 @@ def random_part_names() -> None:
     """A part written again does not replace what it wrote, and nobody tidies up."""
     original = ParquetTarget.write
     ParquetTarget.write = lambda self, batch, part: original(self, batch, f"{part}.{uuid.uuid4().hex[:8]}")
-    ParquetTarget.keep = lambda self, parts: None
+    ParquetTarget.keep = lambda *_: None
 
 
 def trust_partial_write() -> None:
@@ -63,7 +58,7 @@ def trust_partial_write() -> None:
 
 def no_fence() -> None:
     """A process that lost its run goes on committing."""
-    progress.fence = lambda db, lease: None
+    progress.fence = lambda *_: None
 
 
 def no_sync() -> None:
@@ -112,16 +107,3 @@ def skip_held_duplicates() -> None:
     """Repeated ids are left out without a word."""
     original = prepare._hold
     prepare._hold = lambda *arguments: ((), original(*arguments)[1])
-
-
-def forget_uncommitted_parts() -> None:
-    """Parts that no checkpoint covers stay in the export."""
-    ParquetTarget.keep = lambda self, parts: None
-
-
-def no_audit() -> None:
-    """The ledger is believed whatever it says."""
-    progress.audit = drive.progress.audit = lambda ledger, run: None
-
-
-__all__ = ["ORIGINAL_SAVE", "os", "parquet"]
