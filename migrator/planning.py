@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from migrator.connectors import connector
 from migrator.endpoints import parse, render
-from migrator.errors import ConfigError, MigratorError, PlanError
+from migrator.errors import ConfigError, PlanError
+from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore
 from migrator.records import dump_json, to_dicts
@@ -63,7 +64,8 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
         existing = existing_collection(plan.target)
         findings = [*collection.findings, *_unsupported(options), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         if existing is not None:
-            findings += _existing(collection, existing, plan, opened, explicit=options.on_conflict is not None)
+            findings += occupied(collection, existing, plan, opened)
+            collection = replace(collection, metric=collection.metric or existing.metric)
     return plan.with_(collection=collection, findings=tuple(findings), estimate=_estimate(collection, sample, plan, measured))
 
 
@@ -88,17 +90,6 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         accept_lossy=options.accept_lossy,
         new_only=options.new_only,
     )
-
-
-def existing_collection(target: Endpoint) -> Collection | None:
-    """Return what the target holds already, or None when it does not exist yet."""
-    try:
-        with closing(connector(target.connector).open_source(target)) as opened:
-            return opened.describe()
-    except MigratorError as error:
-        if error.code == "not_found":
-            return None
-        raise
 
 
 def _sample(source: Source) -> pa.RecordBatch | None:
@@ -167,34 +158,6 @@ def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
         message = f"records go to the namespace named by their {field}; those without a usable {field} keep their own"
         findings.append(Finding("info", "namespace_routing", message))
     return findings
-
-
-def _existing(source: Collection, target: Collection, plan: Plan, opened: Source, *, explicit: bool) -> list[Finding]:
-    if target.dimension != source.dimension:
-        message = f"the target exists with {target.dimension} dimensions; the source has {source.dimension}"
-        return [Finding("blocking", "dimension_differs", message, "choose another target name, or drop the existing collection")]
-    if None not in (target.metric, source.metric) and target.metric != source.metric:
-        message = f"the target exists with metric {target.metric}; the source has {source.metric}"
-        return [Finding("blocking", "metric_differs", message, "choose another target name, or give ?metric= with the source if that is what its vectors mean")]
-    if not target.count:
-        return []
-    if explicit or plan.new_only or not (foreign := _foreign_record(plan, opened)):
-        return [Finding("info", "target_not_empty", f"the target already holds {target.count:,} records; equal ids are handled by the rule {plan.on_conflict}")]
-    message = f"the target already holds {target.count:,} records, among them {foreign!r}, which the source does not have"
-    return [Finding("blocking", "target_has_foreign_records", message, "choose an empty target, or give --on-conflict upsert to add to what is there")]
-
-
-def _foreign_record(plan: Plan, source: Source) -> str | None:
-    """Return an id among the target's first that the source does not hold, if there is one."""
-    with closing(connector(plan.target.connector).open_source(plan.target)) as target:
-        batch = _sample(target)
-        if batch is None or not len(batch):
-            return None
-        ids = batch.column("id").to_pylist()
-        known: set[str] = set()
-        for namespace in source.describe().namespaces:
-            known |= set(source.fetch(ids, namespace).column("id").to_pylist())
-        return next((name for name in ids if name not in known), None)
 
 
 def _estimate(collection: Collection, sample: pa.RecordBatch | None, plan: Plan, measured: float | None) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def rehearse(attempt: Attempt) -> str:
 def _unchanged(attempt: Attempt, collection: Collection) -> Collection:
     """Return the source with its metric settled; refuse to resume over a source that is another one by now."""
     if collection.metric is None:
-        collection = dataclasses.replace(collection, metric="cosine")
+        planned = attempt.plan.collection.metric if attempt.plan.collection else None
+        collection = dataclasses.replace(collection, metric=planned or "cosine")
     row = rows.get(attempt.ledger, attempt.run)
     seen = {"version": collection.version, "dimension": collection.dimension, "records": collection.count}
     known = json.loads(row["facts"]).get("source")

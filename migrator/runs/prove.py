@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from migrator.connectors import connector
 from migrator.digest import hash_rows
+from migrator.existing import target_scope
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.ledger.duplicates import SPLIT
@@ -19,12 +20,12 @@ from migrator.pipeline.write import named
 from migrator.runs import result
 from migrator.transform import compile_transform
 from migrator.verify.proof import compare
-from migrator.verify.sides import Side, Walk, stored_side
+from migrator.verify.sides import Side, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from migrator.model import Chunk, Endpoint, Plan
+    from migrator.model import Chunk, Endpoint
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
     from migrator.transform import Transform
@@ -47,8 +48,9 @@ def run(attempt: Attempt, rules: Rules, *, anew: bool) -> str:
             splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
             return Side(source, splits, READ_RECORDS, _expected(attempt, rules), routed_fetch(source, rules.transform))
 
-        side = stored_side(target, records=READ_RECORDS, workers=plan.workers)
-        found = compare(source_side, side, recorded, lambda: _walk(attempt), attempt.folder)
+        written = plan.with_(selection=Selection(target_scope(plan)), mapping=Mapping())
+        side = _selected_side(target, compile_transform(written), plan.workers)
+        found = compare(source_side, side, recorded, walk=lambda: _walk(attempt), folder=attempt.folder, extra_allowed=plan.merge)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
 
@@ -62,8 +64,9 @@ def pair(attempt: Attempt) -> str:
         attempt.phase("verifying", f"reading both collections, {counted:,} records")
         rows.update(attempt.ledger, attempt.lease, to_verify=counted, verified=0, total=counted)
         ours = _selected_side(source, compile_transform(plan), plan.workers)
-        theirs = _selected_side(target, compile_transform(_target_rules(plan)), plan.workers)
-        found = compare(lambda: ours, theirs, None, lambda: _walk(attempt), attempt.folder)
+        wanted = plan.with_(selection=Selection(target_scope(plan), plan.selection.filter), mapping=Mapping())
+        theirs = _selected_side(target, compile_transform(wanted), plan.workers)
+        found = compare(lambda: ours, theirs, None, walk=lambda: _walk(attempt), folder=attempt.folder)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
 
@@ -87,13 +90,6 @@ def _expected(attempt: Attempt, rules: Rules) -> Callable[[Chunk, int], Content]
         return prepared.batch, prepared.hashes
 
     return content
-
-
-def _target_rules(plan: Plan) -> Plan:
-    """Return the plan whose selection is the part of the target that the source's selection lands in."""
-    into = plan.mapping.target_namespace
-    namespaces = None if plan.mapping.namespace_from else (into,) if into is not None else plan.selection.namespaces
-    return plan.with_(selection=Selection(namespaces, plan.selection.filter), mapping=Mapping())
 
 
 def _selected_side(source: Source, transform: Transform, workers: int) -> Side:

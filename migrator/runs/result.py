@@ -41,7 +41,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
         "counts": counts.to_json(),
         "namespaces": {name: asdict(counted) for name, counted in found.namespaces().items()},
         "differences": [difference.to_json() for difference in found.listed],
-        "differences_total": sum(found.found.values()),
+        "differences_total": sum(number for (_, kind), number in found.found.items() if kind != "extra" or not attempt.plan.merge),
         "rejected": rejected,
         "digests": found.fingerprints,
         "compared_with": "source" if found.source_read else "recorded digests",

@@ -62,10 +62,19 @@ class Comparison:
         }
 
 
-def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, NamespaceDigest] | None, walk: Callable[[], Walk], folder: Path) -> Comparison:
+def compare(
+    source: Callable[[], Side],
+    target: Side,
+    recorded: Mapping[str, NamespaceDigest] | None,
+    *,
+    walk: Callable[[], Walk],
+    folder: Path,
+    extra_allowed: bool = False,
+) -> Comparison:
     """Compare two sides. ``source`` is opened only if needed: when ``recorded`` digests equal the target's, they are proof.
 
-    ``folder`` receives ``differences.jsonl`` when there are any.
+    ``folder`` receives ``differences.jsonl`` when there are any. Records that only the target has are counted always,
+    and listed unless ``extra_allowed``.
     """
     reading = walk()
     theirs = reading.digest(target)
@@ -81,6 +90,8 @@ def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, Nam
     with (folder / "differences.jsonl").open("w", encoding="utf-8") as file:
         for difference in (*unreadable, *differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")):
             found[difference.namespace, difference.kind] += 1
+            if extra_allowed and difference.kind == "extra":
+                continue
             if len(listed) < LISTED:
                 listed.append(difference)
             file.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")

@@ -6,9 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from migrator.digest import Digest, hash_rows, namespace_digests
+from migrator.digest import Digest, namespace_digests
 from migrator.executors import local
-from migrator.model import Selection
 from migrator.pipeline.copy import read_patiently
 
 if TYPE_CHECKING:
@@ -35,18 +34,6 @@ class Side:
     """Turns a chunk of the n-th split into the records that count, with their hashes."""
     fetch: Callable[[Sequence[str], str], pa.RecordBatch]
     """Looks records up by target id and namespace, for naming what differs."""
-
-
-def as_stored(chunk: Chunk, split_position: int) -> Content:
-    """Return the records of a chunk just as they are: the content of a side that no rule applies to."""
-    del split_position
-    return chunk.batch, hash_rows(chunk.batch)
-
-
-def stored_side(source: Source, *, records: int, workers: int) -> Side:
-    """Return a whole collection as it is stored."""
-    splits = list(source.splits(Selection(), workers))
-    return Side(source, splits, records, as_stored, source.fetch)
 
 
 @dataclass

@@ -214,11 +214,20 @@ def test_a_target_with_records_of_its_own_is_refused(seed, copy, collections):
     assert contents(mine) == before
 
 
-def test_a_target_with_nothing_but_the_sources_ids_is_overwritten(seed, copy, collections):
+def test_a_target_with_the_sources_own_records_is_written_again(seed, copy, collections):
     source = seed("source", numbered(10))
-    seed("target", batch_of([{"id": "r3", "values": [0.0, 0.0, 1.0]}]))
+    seed("target", numbered(3, start=2))
     assert str(copy()) == "proven"
     assert contents(collections["target"]) == contents(source)
+
+
+def test_a_target_with_the_sources_ids_and_other_content_is_left_alone(seed, copy, collections):
+    seed("source", numbered(10))
+    target = contents(seed("target", batch_of([{"id": "r3", "values": [0.0, 0.0, 1.0]}])))
+    with pytest.raises(PlanError, match="'r3' with other content") as refusal:
+        copy()
+    assert refusal.value.code == "target_records_differ"
+    assert contents(collections["target"]) == target
 
 
 def merged(seed):

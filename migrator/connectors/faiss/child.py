@@ -60,6 +60,11 @@ class Child:
                 code="reader_not_started",
             ) from None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the worker is gone."""
+        return self._process.poll() is not None
+
     def ask(self, request: dict[str, Any], *, largest: int) -> Iterator[tuple[str, bytes]]:
         """Send ``request`` and yield the frames of its answer for as long as the caller takes them.
 
@@ -117,7 +122,7 @@ class Child:
 
     def close(self) -> None:
         """End the worker, whatever it is doing. Safe twice."""
-        if self._process.poll() is None:
+        if not self.ended:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from migrator.connectors.faiss.shard import Shard
 
 _KEYS_A_BATCH = 65_536
+_CHUNK_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Reader:
         return sum(shard.count for shard in self.shards)
 
     def chunk(self, at: int, stop: int, start: int) -> Chunk:
-        """Return the rows from ``at`` to ``stop`` or the end of their shard. ``start`` is where their split begins."""
+        """Return the rows from ``at`` to ``stop`` or the end of their shard, 128 MiB of vectors at most. ``start`` is where their split begins."""
         shard = self._shard_of(at)
-        end = min(stop, shard.first + shard.count)
+        most = max(_CHUNK_BYTES // (4 * shard.told.dimension), 1)  # a byte of codes may stand for a million components
+        end = min(stop, shard.first + shard.count, at + most)
         local = self._in_file(shard, at, end)
         values = shard.vectors(local)
         ids, metadata, errors = self._beside(shard, local, at, end)

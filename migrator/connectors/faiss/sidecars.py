@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_ROWS = 1_000  # rows decoded at a time: a few bytes of Parquet may stand for gigabytes
+_ROWS = 128  # rows decoded at a time: a few bytes of Parquet may stand for gigabytes
 _WINDOW = 1 << 20
 _LARGEST_ITEM = 1 << 26
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}")

@@ -72,13 +72,13 @@ def find(endpoint: Endpoint) -> Dataset:
 
 def _kind(place: Place) -> fs.FileType:
     with translated(place.shown):
-        return place.files.get_file_info(place.root).type
+        return place.files.get_file_info(place.full("")).type
 
 
 def _single(place: Place, endpoint: Endpoint) -> Dataset:
     folder = place_of(endpoint, endpoint.resource.rpartition("/")[0] or ("/" if endpoint.resource.startswith("/") else "."))
     with translated(place.shown):
-        info = place.files.get_file_info(place.root)
+        info = place.files.get_file_info(place.full(""))
     return Dataset(folder, (DataFile(folder.relative(info), DEFAULT_NAMESPACE, int(info.size), int(info.mtime_ns or 0)),), None)
 
 

@@ -19,6 +19,7 @@ from migrator import records
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+COLUMNS = ("id", "values", "metadata", "sparse_values")
 _VALUES = pa.list_(pa.field("item", pa.float32(), nullable=False))
 _MOST_COMPONENTS = 2**30
 """List offsets are 32-bit: longer batches are laid out in pieces."""

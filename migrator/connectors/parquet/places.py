@@ -44,10 +44,10 @@ class Place:
 
     def full(self, path: str) -> str:
         """Return the file system's name for ``path``."""
-        return f"{self.root}/{path}" if path else self.root
+        return f"{self.root}/{path}" if path else self.root or "/"
 
     def show(self, path: str) -> str:
-        return f"{self.shown}/{path}" if path else self.shown
+        return f"{self.shown}/{path}" if path else self.shown or "/"
 
     def listing(self, path: str = "") -> list[Any]:
         """Return the ``FileInfo`` of every file at or below ``path``; none when it does not exist."""
@@ -166,16 +166,17 @@ def sync_folder(path: Path) -> None:
 
 def place_of(endpoint: Endpoint, resource: str | None = None) -> Place:
     """Return the place ``endpoint`` (or ``resource`` with its options) names. Raise ``ConfigError`` for what cannot be one."""
-    text = (endpoint.resource if resource is None else resource).rstrip("/")
+    given = endpoint.resource if resource is None else resource
+    text = given if given.endswith("://") else given.rstrip("/") or given[:1]
     if not text:
         raise ConfigError("a parquet endpoint needs a folder", fix="write parquet:./folder or parquet:s3://bucket/prefix", code="bad_endpoint")
     if text.startswith("s3://"):
         return _bucket(endpoint, text)
     if "://" in text:
         raise ConfigError(f"parquet cannot read or write {text}", fix="use a folder or s3://bucket/prefix", code="bad_endpoint")
-    if given := sorted(S3_OPTIONS & endpoint.options.keys()):
-        raise ConfigError(f"{given[0]}= belongs to s3:// addresses, not to the folder {text}", fix=f"remove {given[0]}=", code="bad_option")
-    return Place(fs.LocalFileSystem(), str(Path(text).absolute()), text, local=True)
+    if misplaced := sorted(S3_OPTIONS & endpoint.options.keys()):
+        raise ConfigError(f"{misplaced[0]}= belongs to s3:// addresses, not to the folder {text}", fix=f"remove {misplaced[0]}=", code="bad_option")
+    return Place(fs.LocalFileSystem(), str(Path(text).absolute()).rstrip("/"), text.rstrip("/"), local=True)
 
 
 def _bucket(endpoint: Endpoint, text: str) -> Place:

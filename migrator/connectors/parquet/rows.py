@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from migrator.connectors.parquet import guard
+from migrator.connectors.parquet.encode import COLUMNS
 from migrator.connectors.parquet.failures import translated, unreadable
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from migrator.connectors.parquet.manifest import Entry
     from migrator.connectors.parquet.places import Place
 
 BATCH_BYTES = 128 << 20
@@ -62,6 +64,14 @@ def footer(place: Place, path: str) -> Footer:
         return Footer(file.schema_arrow, rows, max(sizes, default=0))
 
 
+def agree(place: Place, entry: Entry, footer: Footer) -> None:
+    """Raise ``UnreadableSourceError`` when a footer contradicts the manifest: page checksums do not cover footers."""
+    foreign = sorted(set(footer.schema.names) - set(COLUMNS))
+    if foreign or footer.rows != entry.records:
+        reason = f"it has a column {foreign[0]!r}" if foreign else f"it has {footer.rows} rows"
+        raise unreadable(place.show(entry.path), f"{reason}, manifest.json says otherwise")
+
+
 def open_file(place: Place, path: str) -> Any:
     """Return a ``ParquetFile`` that checks page checksums and never buffers more than a page of each column."""
     if place.size(path) == 0:
@@ -78,10 +88,14 @@ def batches(place: Place, path: str, groups: tuple[int, int], columns: Sequence[
         with translated(shown):
             first, skip = _skipped(file.metadata, groups, skip)
             stream = file.iter_batches(batch_size=most, row_groups=list(range(first, groups[1])), columns=list(columns))
+        missing = sum(file.metadata.row_group(number).num_rows for number in range(first, groups[1]))
         while (batch := _next(stream, shown)) is not None:
+            missing -= batch.num_rows
             if batch.num_rows > skip:
                 yield batch.slice(skip)
             skip = max(0, skip - batch.num_rows)
+        if missing:
+            raise unreadable(shown, f"it holds {abs(missing)} rows {'fewer' if missing > 0 else 'more'} than its footer says")
 
 
 def _skipped(meta: Any, groups: tuple[int, int], skip: int) -> tuple[int, int]:

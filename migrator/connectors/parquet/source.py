@@ -48,8 +48,11 @@ class ParquetSource:
 
     @cached_property
     def _footers(self) -> dict[str, Footer]:
-        paths = [file.path for file in self.dataset.files]
-        return dict(zip(paths, rows.footers(self.dataset.place, paths), strict=True))
+        place, paths = self.dataset.place, [file.path for file in self.dataset.files]
+        found = dict(zip(paths, rows.footers(place, paths), strict=True))
+        for entry in self.dataset.manifest.files if self.dataset.manifest else ():
+            rows.agree(place, entry, found[entry.path])
+        return found
 
     def _footer(self, path: str) -> Footer:
         """Return one file's footer without reading all the others': a worker reads one split."""

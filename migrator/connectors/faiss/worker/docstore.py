@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FRAME_BYTES = 1 << 20
+_LARGEST_ANSWER, _LARGEST_GROWTH = 1 << 26, 64
 
 Row = tuple[str | int | None, dict[str, Any] | None, str | None]
 """Id, metadata, and what is wrong with the metadata."""
@@ -22,13 +23,17 @@ Row = tuple[str | int | None, dict[str, Any] | None, str | None]
 def answer(files: list[mmap.mmap], request: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
     """Yield frames of rows as JSON lines, in the order of the vectors, and last ``{"rows", "missing"}``."""
     read = {"langchain": _langchain, "llamaindex": _llamaindex, "txtai": _txtai}[request["layout"]]
-    rows, missing = 0, 0
+    rows, missing, sent = 0, 0, 0
+    largest = _LARGEST_ANSWER + _LARGEST_GROWTH * sum(len(files[number]) for number in request["files"])
     lines, size = [], 0
     for row in read([files[number] for number in request["files"]]):
         rows += 1
         missing += row[1] is None and row[2] is None
         lines.append(json.dumps(row).encode())
         size += len(lines[-1])
+        sent += len(lines[-1])
+        if sent > largest:  # one text that stands in every document costs the file nothing
+            raise RefusedError(f"its documents are more than {largest:,} bytes, far more than the file")
         if size >= _FRAME_BYTES:
             yield b"B", b"\n".join(lines)
             lines, size = [], 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +79,12 @@ def load(mapped: mmap.mmap) -> Loaded:
     reader = faiss.ZeroCopyIOReader(  # type: ignore[attr-defined]  # faiss's stubs lack it
         faiss.swig_ptr(view), len(view)
     )
-    owner = faiss.read_index(reader, 0)
+    try:
+        owner = faiss.read_index(reader, 0)
+    except RuntimeError as error:
+        if "OnDisk" in str(error) or os.strerror(errno.EMFILE) in str(error):  # no descriptor is left: it tried to open something
+            raise RefusedError(WHY_NOT["OnDiskInvertedLists"]) from None
+        raise
     loaded = Loaded(owner, mapped, view)
     try:
         _descend(loaded, faiss.downcast_index(owner))

@@ -1,0 +1,116 @@
+"""What stands in a target already, and whether a run may write over it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from migrator.connectors import connector
+from migrator.digest import hash_rows
+from migrator.errors import MigratorError
+from migrator.model import Endpoint, Finding, Plan, Selection
+from migrator.transform import compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from migrator.model import Collection
+    from migrator.protocols import Source
+
+_PLACES = 4
+"""Spots of the target looked at."""
+_RECORDS = 25
+"""Records looked at in each."""
+
+
+def existing_collection(target: Endpoint) -> Collection | None:
+    """Return what the target holds already, or None when it does not exist yet."""
+    try:
+        with closing(connector(target.connector).open_source(target)) as opened:
+            return opened.describe()
+    except MigratorError as error:
+        if error.code == "not_found":
+            return None
+        raise
+
+
+def target_scope(plan: Plan) -> tuple[str, ...] | None:
+    """Return the target namespaces that the plan's records can land in, None when that may be any."""
+    if plan.mapping.namespace_from is not None:
+        return None
+    if plan.mapping.target_namespace is not None:
+        return (plan.mapping.target_namespace,)
+    return plan.selection.namespaces
+
+
+def occupied(source: Collection, target: Collection, plan: Plan, opened: Source) -> list[Finding]:
+    """Return the findings about a target that exists: another shape blocks, and so do records of others unless the user agreed to them."""
+    return _shape(source, target) or _records(source, target, plan, opened)
+
+
+def _shape(source: Collection, target: Collection) -> list[Finding]:
+    if target.dimension != source.dimension:
+        message = f"the target exists with {target.dimension} dimensions; the source has {source.dimension}"
+        return [Finding("blocking", "dimension_differs", message, "choose another target name, or drop the existing collection")]
+    if None not in (target.metric, source.metric) and target.metric != source.metric:
+        message = f"the target exists with metric {target.metric}; the source has {source.metric}"
+        return [Finding("blocking", "metric_differs", message, "choose another target name, or give ?metric= with the source if that is what its vectors mean")]
+    return []
+
+
+def _records(source: Collection, target: Collection, plan: Plan, opened: Source) -> list[Finding]:
+    scope = target_scope(plan)
+    count = sum(records for name, records in target.namespaces.items() if scope is None or name in scope)
+    if not count:
+        return []
+    holds = f"the target already holds {count:,} records"
+    if plan.merge:
+        return [Finding("info", "target_not_empty", f"{holds}; equal ids are handled by the rule {plan.on_conflict}")]
+    if count > source.count:
+        return [_foreign(f"{holds}, more than the {source.count:,} of the source")]
+    return [_looked_at(holds, *_compared(plan, opened, sorted(source.namespaces)))]
+
+
+def _looked_at(holds: str, foreign: str | None, different: str | None) -> Finding:
+    if foreign is not None:
+        return _foreign(f"{holds}, among them {foreign!r}, which the source does not have")
+    if different is not None:
+        message = f"{holds}, among them {different!r} with other content than in the source"
+        fix = "choose an empty target, or give --on-conflict upsert to overwrite such records, or skip to keep them"
+        return Finding("blocking", "target_records_differ", message, fix)
+    return Finding("info", "target_not_empty", f"{holds}; all that were looked at are the source's own, and are written again")
+
+
+def _foreign(message: str) -> Finding:
+    return Finding("blocking", "target_has_foreign_records", message, "choose an empty target, or give --on-conflict upsert to add to what is there")
+
+
+def _compared(plan: Plan, source: Source, namespaces: list[str]) -> tuple[str | None, str | None]:
+    """Return an id of the target that the source does not have, and one it has with other content, as far as a sample shows."""
+    transform, scope = compile_transform(plan), target_scope(plan)
+    with closing(connector(plan.target.connector).open_source(plan.target)) as target:
+        for theirs in _spots(target, Selection(scope)):
+            ids = theirs.column("id").to_pylist()
+            found = [transform.route(source.fetch(ids, name)) for name in namespaces]
+            known = {name: digest for batch in found for name, digest in _hashes(batch).items()}
+            for name, digest in _hashes(theirs).items():
+                if name not in known:
+                    return name[1], None
+                if known[name] != digest:
+                    return None, name[1]
+    return None, None
+
+
+def _spots(target: Source, selection: Selection) -> Iterator[pa.RecordBatch]:
+    rules = compile_transform(Plan(Endpoint("", ""), Endpoint("", ""), selection))
+    for split in target.splits(selection, _PLACES):
+        for chunk in target.read(split, None, _RECORDS):
+            yield rules.selected(chunk.batch)
+            break
+
+
+def _hashes(batch: pa.RecordBatch) -> dict[tuple[str, str], bytes]:
+    names = zip(batch.column("namespace").to_pylist(), batch.column("id").to_pylist(), strict=True)
+    return dict(zip(names, map(bytes, hash_rows(batch).rows), strict=True))
