@@ -8,6 +8,8 @@ import faiss
 import numpy as np
 import pytest
 
+from migrator.connectors import faiss as connector
+from migrator.endpoints import parse
 from migrator.errors import ConfigError, UnreadableSourceError
 from tests.faiss.reading import by_id, opened, read_all, seed, vectors
 
@@ -18,9 +20,10 @@ EXACT = ["Flat", "HNSW8,Flat", "NSG8,Flat", "Flat,RFlat", "SQ8,RFlat", "IVF8,Fla
 EXACT_WITH_IDS = ["IDMap,Flat", "IDMap,HNSW8,Flat", "IDMap2,Flat", "IVF8,Flat", "IDMap,IVF8,Flat", "IDMap2,HNSW8,Flat", "IDMap,SQ8,RFlat"]
 # kind -> largest relative error of a right decoder on standard normal data; reading other rows' vectors would give about 1.4
 LOSSY = {
-    "SQ8": 0.02, "SQfp16": 0.001, "PQ8x8": 0.6, "IVF8,PQ8x8": 0.6, "IVF8,SQ8": 0.02, "HNSW8,SQ8": 0.02, "IVF8,SQfp16": 0.001, "RQ4x8": 0.9, "IVF8,RQ4x8": 0.9,
-    "LSQ4x4": 1.1, "PRQ2x2x8": 0.9, "IVF8,PRQ2x2x8": 0.9, "LSHt": 1.2, "PCA8,IVF8,Flat": 0.9, "PCA16,Flat": 1e-5, "PCAW16,Flat": 1e-5, "PCAR16,IVF4,Flat": 1e-5,
-    "RR16,Flat": 1e-5, "RR32,Flat": 1e-5, "OPQ4_16,PQ4x8": 0.9, "Pad32,Flat": 1e-6, "IDMap,SQ8": 0.02, "IDMap,PCA16,Flat": 1e-5, "PCA16,IDMap,Flat": 1e-5,
+    "SQ8": 0.02, "SQfp16": 0.001, "PQ8x4": 0.6, "IVF8,PQ8x4": 0.6, "IVF8,SQ8": 0.02, "HNSW8,SQ8": 0.02, "IVF8,SQfp16": 0.001, "RQ4x4": 0.95, "IVF8,RQ4x4": 0.95,
+    "LSQ4x4": 1.1, "PRQ2x2x4": 0.95, "IVF8,PRQ2x2x4": 0.95, "LSHt": 1.2, "PCA8,IVF8,Flat": 0.95, "PCA16,Flat": 1e-5, "PCAW16,Flat": 1e-5,
+    "PCAR16,IVF4,Flat": 1e-5,
+    "RR16,Flat": 1e-5, "RR32,Flat": 1e-5, "OPQ4_16,PQ4x4": 0.95, "Pad32,Flat": 1e-6, "IDMap,SQ8": 0.02, "IDMap,PCA16,Flat": 1e-5, "PCA16,IDMap,Flat": 1e-5,
 }  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def test_lossy_kinds_are_decoded_row_by_row_and_said_to_be_lossy(tmp_path, kind,
     assert not collection.lossless
 
 
-@pytest.mark.parametrize("kind", ["IVF8,SQ8", "IVF8,PQ8x8", "IVF8,RQ4x8", "PRQ2x2x8", "PCA8,IVF8,SQ8", "OPQ4_16,IVF8,PQ4x8"])
+@pytest.mark.parametrize("kind", ["IVF8,SQ8", "IVF8,PQ8x4", "IVF8,RQ4x4", "PRQ2x2x4", "PCA8,IVF8,SQ8", "OPQ4_16,IVF8,PQ4x4"])
 def test_decoding_agrees_with_faiss_reconstructing(tmp_path, kind):
     values = vectors(300)
     seed(tmp_path / "a.index", kind, values)
@@ -210,9 +213,6 @@ def test_lossy_files_of_faiss_1_7_are_decoded(name):
 
 
 def test_faiss_is_no_target():
-    from migrator.connectors import faiss as connector  # noqa: PLC0415
-    from migrator.endpoints import parse  # noqa: PLC0415
-
     assert not connector.capabilities().writes
     with pytest.raises(ConfigError, match="read only") as caught:
         connector.open_target(parse("faiss:./x.index"))
