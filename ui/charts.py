@@ -99,7 +99,7 @@ def count_differences(namespaces: Mapping[str, Mapping[str, int]]) -> Chart:
     figure.update_traces(text=[f"{delta:+,}" if delta else "0" for delta in shown.values()], textposition="outside", cliponaxis=False)
     most = max((abs(delta) for delta in shown.values()), default=0)
     reach = most * 1.25 or 1
-    _along(figure, range=[-reach, reach], zeroline=True, zerolinewidth=1, nticks=5, **({} if most else {"tickvals": [0]}))
+    _along(figure, range=[-reach, reach], zeroline=True, zerolinewidth=1, nticks=5, dtick=None if most > 2 else 1, **({} if most else {"tickvals": [0]}))
     unequal = sum(delta != 0 for delta in deltas.values())
     return Chart(figure, f"Difference of the counts, target minus source: {unequal:,} of {len(deltas):,} namespaces differ.")
 

@@ -103,7 +103,8 @@ def _metadata(source: dict[str, Any], target: dict[str, Any]) -> None:
         st.caption("Neither side has metadata.")
         return
     rows = [{"": "=" if _same(source, target, name) else "≠", "field": name, "source": _text(source, name), "target": _text(target, name)} for name in names]
-    config = {"": columns.TextColumn("", width=30), **{name: columns.TextColumn(name) for name in ("field", "source", "target")}}
+    widths = {"": 30, "field": 85, "source": 118, "target": 118}
+    config = {name: columns.TextColumn(name, width=width) for name, width in widths.items()}
     kit.table(rows, config, f"{len(rows)} metadata fields on both sides.")
 
 

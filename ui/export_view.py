@@ -28,7 +28,7 @@ def form() -> None:
             source = left.text_input(
                 "Collection", known, key="export_source", placeholder="milvus:products?uri=./demo.db", help="connector:resource?option=value"
             )
-            folder = right.text_input("Folder or S3 address", key="export_folder", placeholder=str(state.service().home / "exports" / "products"))
+            folder = right.text_input("Folder or S3 address", key="export_folder", placeholder="left empty: the exports folder of this server")
             pressed = st.form_submit_button("Export", type="primary", icon=":material/output:", key="export_start")
         if pressed:
             with kit.guarded():
@@ -63,10 +63,10 @@ def files(run: str) -> None:
     rows = [{**file, "kind": KIND.get(file["kind"], file["kind"]), "size": words.size(file["bytes"]), "link": link(run, file)} for file in found]
     config: dict[str, Any] = {
         "link": columns.LinkColumn("", display_text="Download", width=90),
-        "kind": columns.TextColumn("what", width=120),
-        "name": columns.TextColumn("file", width="medium"),
+        "kind": columns.TextColumn("what", width=110),
+        "name": columns.TextColumn("file", width=330),
         "size": columns.TextColumn("size", width=80),
-        "sha256": columns.TextColumn("SHA-256", width="large"),
+        "sha256": columns.TextColumn("SHA-256", width=330),
     }
     kit.table(rows, config, f"{len(rows)} files of this run with their sizes and checksums.")
     st.caption("Links work for an hour. Files are streamed; an interrupted download can go on where it stopped.")

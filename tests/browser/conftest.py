@@ -113,12 +113,13 @@ class Page:
         if not os.environ.get("VECTOR_MIGRATOR_PICTURES"):
             return
         self.drawn()
-        self.tab.mouse.move(0, 0)
+        self.tab.mouse.move(self.tab.viewport_size["width"] - 5, 5)  # over nothing that answers to it
+        self.tab.evaluate("document.activeElement.blur()")
         self.tab.wait_for_function("document.fonts.status === 'loaded'")
         width, height = self.tab.viewport_size["width"], self.tab.viewport_size["height"]
         whole = self.tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         self.tab.set_viewport_size({"width": width, "height": max(height, whole)})  # stMain scrolls, not the document
-        self.tab.wait_for_timeout(1200)  # canvases and charts settle after the resize; only pictures wait like this
+        self.tab.wait_for_timeout(2000)  # canvases and charts settle after the resize; only pictures wait like this
         PICTURES.mkdir(parents=True, exist_ok=True)
         self.tab.screenshot(path=PICTURES / f"{name}.png")
         self.tab.set_viewport_size({"width": width, "height": height})

@@ -1,5 +1,6 @@
 """A run while it goes: watched, steered, left alone, seen by others, and resumed after the server was killed."""
 
+import re
 import statistics
 
 import faiss
@@ -28,7 +29,7 @@ RERUNS = """seconds => new Promise(done => {
 def start(visit, server, tmp_path):
     """Return a function that describes a copy of ``records`` vectors on Connect and starts it; it returns the visitor's page."""
 
-    def started(records, **look):
+    def started(records, *, batch=None, **look):
         index = faiss.IndexFlatL2(DIMENSION)
         index.add(np.random.default_rng(3).normal(size=(records, DIMENSION)).astype(np.float32))
         faiss.write_index(index, str(tmp_path / "a.index"))
@@ -39,6 +40,10 @@ def start(visit, server, tmp_path):
         page.fill("target_milvus_resource", "things")
         page.press("Continue to plan")
         page.sees("Field mapping")
+        if batch is not None:
+            page.tab.locator(".st-key-plan_batch input[type=range]").press("ArrowRight")
+            expect(page.tab.locator(".st-key-plan_batch")).to_contain_text(f"{batch}")
+            page.drawn()
         page.press("Start migration")
         page.title("Run")
         return page
@@ -89,8 +94,8 @@ def test_the_open_tab_survives_a_killed_server_and_the_run_is_resumed(start, ser
 
 @pytest.mark.slow
 def test_a_look_at_a_run_at_full_speed_is_quick(start, capsys):
-    page = start(400_000, theme="dark")
-    page.sees("copying")
+    page = start(400_000, batch=100, theme="dark")
+    expect(page.tab.get_by_text(re.compile(r"copying .* [6-9] s elapsed"))).to_be_visible()
     page.picture("run_dark")
     took = page.tab.evaluate(RERUNS, 10)
     with capsys.disabled():
