@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError
-from migrator.model import Collection, Finding, Mapping, OnConflict, OnDuplicate, Plan, Selection
+from migrator.filters import compile_filter
+from migrator.model import Collection, Finding, IdType, Mapping, Metric, OnConflict, OnDuplicate, Plan, Selection, Severity
 
 if TYPE_CHECKING:
     from collections import abc
@@ -22,6 +24,20 @@ _CHOICES = {
     "on_conflict": get_args(OnConflict),
     "on_duplicate": get_args(OnDuplicate),
 }
+_FIELDS = {
+    "target_namespace": (str, type(None)),
+    "namespace_from": (str, type(None)),
+    "severity": get_args(Severity),
+    "metric": (*get_args(Metric), None),
+    "id_type": get_args(IdType),
+    "dimension": (int,),
+    "namespaces": (dict,),
+    "fields": (dict,),
+    "sparse": (bool,),
+    "unique_ids": (bool,),
+    "findings": (list,),
+}
+"""The types, or the values, that the parts' fields may have; the others are texts."""
 _PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only")
 
 
@@ -65,8 +81,8 @@ def from_data(data: Any) -> Plan:
         selection=_selection(data.get("selection") or {}),
         mapping=_part(Mapping, data.get("mapping") or {}, "mapping"),
         collection=_collection(data.get("collection")),
-        findings=tuple(_part(Finding, finding, "findings") for finding in data.get("findings") or ()),
-        estimate=data.get("estimate") or {},
+        findings=_findings(data.get("findings"), "findings"),
+        estimate=_json_mapping(data.get("estimate") or {}, "estimate"),
         **{name: _typed(name, data[name]) for name in _PLAIN if name in data},
     )
 
@@ -88,18 +104,41 @@ def _selection(data: Any) -> Selection:
     namespaces = data.get("namespaces")
     if namespaces is not None and not (isinstance(namespaces, list) and all(isinstance(name, str) for name in namespaces)):
         raise ConfigError("selection.namespaces is not a list of names", fix="write namespaces: [name, …] or leave it out for all", code="bad_plan")
-    return Selection(None if namespaces is None else tuple(namespaces), data.get("filter"))
+    filter_ = data.get("filter")
+    if filter_ is not None:
+        compile_filter(_json_mapping(filter_, "selection.filter"))
+    return Selection(None if namespaces is None else tuple(namespaces), filter_)
+
+
+def _json_mapping(data: Any, where: str) -> Any:
+    """Check what is kept as it is; YAML knows dates and other keys than texts, which JSON does not."""
+    try:
+        if isinstance(data, dict) and json.loads(json.dumps(data, allow_nan=False)) == data:
+            return data
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise ConfigError(f"{where} of the plan is not a JSON object", fix="put dates in quotes, and make the plan again if it is damaged", code="bad_plan")
+
+
+def _findings(data: Any, where: str) -> tuple[Finding, ...]:
+    if not isinstance(data, (list, type(None))):
+        raise ConfigError(f"{where} of the plan is not a list", fix="make the plan again", code="bad_plan")
+    return tuple(_part(Finding, finding, where) for finding in data or ())
 
 
 def _collection(data: Any) -> Collection | None:
     if data is None:
         return None
     found: Collection = _part(Collection, data, "collection")
-    return dataclasses.replace(found, findings=tuple(_part(Finding, finding, "collection.findings") for finding in found.findings))
+    return dataclasses.replace(found, findings=_findings(found.findings, "collection.findings"))
 
 
 def _part(kind: Any, data: Any, where: str) -> Any:
     _only(data, {field.name for field in dataclasses.fields(kind)}, where)
+    for name, value in data.items():
+        allowed = _FIELDS.get(name, (str,))
+        if not (type(value) in allowed or (isinstance(value, str) and value in allowed) or (value is None and None in allowed)):
+            raise ConfigError(f"{where}.{name}: {value!r} is not a valid value", fix=f"correct {name} in the plan, or make it again", code="bad_plan")
     try:
         return kind(**data)
     except TypeError as error:

@@ -19,7 +19,9 @@ def parse(text: str) -> Endpoint:
     """
     connector, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[a-z][a-z0-9_]*", connector):
-        raise ConfigError(f"{text!r} is not an endpoint", fix="write connector:resource, for example faiss:./photos.index", code="bad_endpoint")
+        raise ConfigError(
+            f"{text.partition('?')[0]!r} is not an endpoint", fix="write connector:resource, for example faiss:./photos.index", code="bad_endpoint"
+        )
     resource, mark, tail = rest.rpartition("?")
     if not mark or not _OPTIONS.match(tail):
         resource, tail = rest.removesuffix("?"), ""

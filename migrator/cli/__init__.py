@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see ``--help``)."""
-    options = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
     try:
+        options = build_parser().parse_args(words)
         return COMMANDS[options.command](options)
     except MigratorError as error:
-        output.show_error(error.to_json(), as_json=options.json)
+        output.show_error(error.to_json(), as_json=as_json)
         return error.exit_code
     except KeyboardInterrupt:
-        output.show_error({"code": "interrupted", "message": "interrupted", "fix": ""}, as_json=options.json)
+        output.show_error({"code": "interrupted", "message": "interrupted", "fix": ""}, as_json=as_json)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly, as other tools do
         return 0
     except Exception as error:  # noqa: BLE001 - a defect of ours: one line for the user, the traceback in a file for the report
-        output.show_error(_defect(error), as_json=options.json)
+        output.show_error(_defect(error), as_json=as_json)
         return 3
 
 

@@ -14,9 +14,15 @@ _SHOWN = 20
 
 def show(answer: Mapping[str, Any], as_text: Callable[[Any], str], *, as_json: bool) -> None:
     """Print an answer."""
-    text = json.dumps(answer, ensure_ascii=False, default=str) if as_json else as_text(answer)
-    sys.stdout.write(_printable(text, keep="" if as_json else "\n") + "\n")
+    text = _json(answer) if as_json else _printable(as_text(answer), keep="\n")
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _json(answer: Mapping[str, Any]) -> str:
+    """Return JSON that is readable and still moves no cursor: what cannot be printed is escaped as JSON escapes it."""
+    text = json.dumps(answer, ensure_ascii=False, default=str)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _printable(text: str, keep: str) -> str:

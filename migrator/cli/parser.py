@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from migrator import __version__
-from migrator.cli import output
+from migrator.errors import ConfigError
+from migrator.records import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +28,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments the way every other error is said."""
 
     def error(self, message: str) -> NoReturn:
-        output.show_error({"code": "bad_usage", "message": message, "fix": f"see: {self.prog} --help"}, as_json="--json" in sys.argv)
-        raise SystemExit(2)
+        raise ConfigError(message, fix=f"see: {self.prog} --help", code="bad_usage")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -116,7 +114,7 @@ def _positive(text: str) -> int:
 
 def _json_object(text: str) -> Any:
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
     if not isinstance(found, dict):
