@@ -138,6 +138,16 @@ def test_empty_cells_of_tables_are_absent_keys(tmp_path, index):
         assert [record["metadata"] for record in read_all(source)] == [None if row % 2 else {"a": row} for row in range(COUNT)]
 
 
+def test_columns_of_a_csv_file_are_numbers_only_where_every_cell_is(tmp_path, index):
+    cells = {"code": "007", "whole": "12", "part": "1.5", "mixed": "3", "flag": "true", "day": "2024-01-02", "empty": ""}
+    lines = [",".join(cells)] + [",".join(cells.values())] * (COUNT - 1) + ['"a,b",,2,x,false,"two\nlines",']
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with opened(f"faiss:{index}?metadata={tmp_path}/m.csv") as source:
+        found = [record["metadata"] for record in read_all(source)]
+    assert found[0] == {"code": "007", "whole": 12, "part": 1.5, "mixed": "3", "flag": True, "day": "2024-01-02", "empty": ""}
+    assert found[-1] == {"code": "a,b", "part": 2.0, "mixed": "x", "flag": False, "day": "two\nlines", "empty": ""}
+
+
 @pytest.mark.parametrize("bad", ["{broken", '{"a": NaN}', '["list"]', '"text"', '{"a": "\\ud800"}', "[" * 100_000])
 def test_a_bad_row_is_rejected_with_its_number_and_the_others_are_read(tmp_path, index, bad):
     lines = [json.dumps(row) for row in ROWS]

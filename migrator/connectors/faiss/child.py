@@ -172,5 +172,8 @@ def _confinement() -> tuple[str, ...]:
         return ()
     shown = {sys.prefix, sys.base_prefix, str(_ROOT / "migrator"), "/usr", "/lib", "/lib64"}
     command = (program, "--unshare-all", "--cap-drop", "ALL", *(word for path in sorted(shown) for word in ("--ro-bind-try", path, path)), "--dev", "/dev")
-    probe = subprocess.run([*command, sys.executable, "-I", "-c", ""], check=False, capture_output=True, timeout=_START_SECONDS)  # noqa: S603
+    try:
+        probe = subprocess.run([*command, sys.executable, "-I", "-c", ""], check=False, capture_output=True, timeout=_START_SECONDS)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return ()  # there, but of no use here: the limits the worker sets itself stand alone
     return command if probe.returncode == 0 else ()

@@ -30,7 +30,14 @@ class Located:
 
 
 def locate(path: Path) -> Located:
-    """Return what stands at ``path``. Raise ``ConfigError`` when there is nothing, or no index in a folder."""
+    """Return what stands at ``path``. Raise ``ConfigError`` when there is nothing, no index in a folder, or no right to look."""
+    try:
+        return _located(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be looked into: {error.strerror}", fix="correct its permissions", code="file_not_found") from None
+
+
+def _located(path: Path) -> Located:
     if not path.exists():
         raise ConfigError(f"there is no file or folder {path}", fix="correct the path after faiss:", code="file_not_found")
     if not path.is_dir():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from migrator.connectors.faiss.shard import Shard
 
 _KEYS_A_BATCH = 65_536
+_PICKED_A_BATCH = 128
 _CHUNK_BYTES = 1 << 27
 
 
@@ -44,9 +45,10 @@ class Reader:
         shard = self._shard_of(at)
         most = max(_CHUNK_BYTES // (4 * shard.told.dimension), 1)  # a byte of codes may stand for a million components
         end = min(stop, shard.first + shard.count, at + most)
-        local = self._in_file(shard, at, end)
+        places = np.arange(at, end, dtype=np.int64)
+        local = self._in_file(shard, places)
         values = shard.vectors(local)
-        ids, metadata, errors = self._beside(shard, local, at, end)
+        ids, metadata, errors = self._beside(shard, local, places)
         shard.file.check_unchanged()
         kept = np.flatnonzero(pc.is_null(errors).to_numpy(zero_copy_only=False))
         if len(kept) == end - at:
@@ -58,13 +60,24 @@ class Reader:
         batch = make_batch(ids.take(pa.array(kept)), np.ascontiguousarray(values[kept]), metadata=metadata.take(pa.array(kept)))
         return Chunk(batch, str(end - start), at - start, kept + (at - start), refused)
 
-    def _in_file(self, shard: Shard, at: int, end: int) -> npt.NDArray[np.int64]:
-        local = np.arange(at - shard.first, end - shard.first, dtype=np.int64)
+    def pick(self, rows: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+        """Yield the records at ``rows``, which are sorted; those with bad metadata are left out."""
+        at = 0
+        while at < len(rows):
+            shard = self._shard_of(int(rows[at]))
+            places = rows[at : at + _PICKED_A_BATCH]
+            places = places[places < shard.first + shard.count]
+            local = self._in_file(shard, places)
+            ids, metadata, errors = self._beside(shard, local, places)
+            yield make_batch(ids, shard.vectors(local), metadata=metadata).filter(pc.is_null(errors))
+            at += len(places)
+
+    def _in_file(self, shard: Shard, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        local = places - shard.first
         return local if self.order is None else np.array(self.order[local])
 
-    def _beside(self, shard: Shard, local: npt.NDArray[np.int64], at: int, end: int) -> tuple[pa.Array, pa.Array, pa.Array]:
-        """Return ids, metadata and what is wrong with it for rows ``at`` to ``end``."""
-        places = np.arange(at, end, dtype=np.int64)
+    def _beside(self, shard: Shard, local: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array, pa.Array]:
+        """Return ids, metadata and what is wrong with it for the rows at ``places``."""
         own = shard.own_ids(local)
         ids = integer_ids(places if own is None else own)
         metadata, errors = pa.nulls(len(places), pa.string()), pa.nulls(len(places), pa.string())
@@ -83,12 +96,13 @@ class Reader:
         while at < stop:
             shard = self._shard_of(at)
             end = min(at + _KEYS_A_BATCH, stop, shard.first + shard.count)
-            local = self._in_file(shard, at, end)
+            places = np.arange(at, end, dtype=np.int64)
+            local = self._in_file(shard, places)
             if renamed:
-                yield self._beside(shard, local, at, end)[0]
+                yield self._beside(shard, local, places)[0]
             else:
                 own = shard.own_ids(local)
-                yield _int64_array(np.arange(at, end, dtype=np.int64) if own is None else own)
+                yield _int64_array(places if own is None else own)
             at = end
 
     def _shard_of(self, row: int) -> Shard:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
-import decimal
 import itertools
 import json
 import re
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
+from migrator.connectors.faiss import tables
 from migrator.errors import ConfigError, UnreadableSourceError
 from migrator.records import parse_json
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_ROWS = 128  # rows decoded at a time: a few bytes of Parquet may stand for gigabytes
 _WINDOW = 1 << 20
 _LARGEST_ITEM = 1 << 26
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}")
@@ -50,7 +47,7 @@ def read_metadata(path: Path) -> Iterator[Any]:
     Raise as ``read_ids`` does.
     """
     readers: dict[str, Callable[[Path], Iterator[Any]]] = {
-        ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows, ".json": json_items, ".csv": _csv_rows, ".parquet": _parquet_rows,
+        ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows, ".json": json_items, ".csv": tables.csv_rows, ".parquet": tables.parquet_rows,
     }  # fmt: skip
     if path.suffix.lower() not in readers:
         raise ConfigError(f"metadata={path} is of a kind that is not known", fix=f"use one of: {', '.join(readers)}", code="bad_sidecar")
@@ -136,7 +133,7 @@ def _parquet_ids(path: Path) -> Iterator[str | int]:
         kind = file.schema_arrow.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise ValueError(f"its column {name} is {kind}, neither text nor whole numbers")
-        for batch in file.iter_batches(_ROWS, columns=[name]):
+        for batch in file.iter_batches(tables.ROWS, columns=[name]):
             if batch.column(0).null_count:
                 raise ValueError(f"its column {name} has empty entries")
             yield from batch.column(0).to_pylist()
@@ -202,40 +199,3 @@ def _jsonl_rows(path: Path) -> Iterator[Any]:
                     yield parse_json(line)
                 except ValueError as error:
                     yield error
-
-
-def _csv_rows(path: Path) -> Iterator[Any]:
-    options = pa.csv.ConvertOptions(strings_can_be_null=False)
-    with pa.csv.open_csv(path, convert_options=options, parse_options=pa.csv.ParseOptions(newlines_in_values=True)) as reader:
-        for batch in reader:
-            yield from _arrow_rows(batch)
-
-
-def _parquet_rows(path: Path) -> Iterator[Any]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_ROWS):
-            yield from _arrow_rows(batch)
-
-
-def _arrow_rows(batch: pa.RecordBatch) -> Iterator[Any]:
-    """Yield rows without their empty cells, which is how a table says that a key is absent."""
-    for row in batch.to_pylist():
-        try:
-            yield {name: _json_type(value) for name, value in row.items() if value is not None}
-        except ValueError as error:
-            yield error
-
-
-def _json_type(value: Any) -> Any:
-    """Return a cell in JSON types: times and decimals as text."""
-    if isinstance(value, dict):
-        return {name: _json_type(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_json_type(item) for item in value]
-    if isinstance(value, (dt.datetime, dt.date, dt.time)):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return str(value)
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise ValueError(f"JSON has no form for a {type(value).__name__}")

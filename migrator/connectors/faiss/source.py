@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -77,11 +78,10 @@ class FaissSource:
             return empty_batch(dimension)
         if self._found is None:
             self._found = KeyIndex(array.cast(pa.string()) for array in self.reader.ids(0, self.reader.count))
-        rows = sorted({row for text in ids for row in self._found.all(text)})
-        chunks = [self.reader.chunk(row, row + 1, 0).batch for row in rows]
+        rows = np.array(sorted({row for text in ids for row in self._found.all(text)}), np.int64)
         wanted = pa.array(ids, pa.string())
-        chunks = [batch.filter(pc.is_in(batch.column("id"), wanted)) for batch in chunks]
-        return pa.Table.from_batches([empty_batch(dimension), *chunks]).combine_chunks().to_batches()[0] if chunks else empty_batch(dimension)
+        found = [batch.filter(pc.is_in(batch.column("id"), wanted)) for batch in self.reader.pick(rows)]
+        return pa.concat_batches([empty_batch(dimension), *found])
 
     def close(self) -> None:
         if not self._closed:
