@@ -169,9 +169,14 @@ def _first_unsafe_integer(value: Any, capabilities: Capabilities) -> int | None:
     if isinstance(value, bool) or capabilities.metadata_integers == "any":
         return None
     if isinstance(value, int):
-        fits = (
-            -_INT64_LIMIT <= value < _INT64_LIMIT if capabilities.metadata_integers == "int64" else abs(value) <= _FLOAT64_EXACT or int(float(value)) == value
-        )
+        fits = -_INT64_LIMIT <= value < _INT64_LIMIT if capabilities.metadata_integers == "int64" else _exact_as_float(value)
         return None if fits else value
     children = value.values() if isinstance(value, abc.Mapping) else value if isinstance(value, list) else ()
     return next((found for child in children if (found := _first_unsafe_integer(child, capabilities)) is not None), None)
+
+
+def _exact_as_float(value: int) -> bool:
+    try:
+        return abs(value) <= _FLOAT64_EXACT or int(float(value)) == value
+    except OverflowError:
+        return False
