@@ -50,6 +50,8 @@ class OpenFile:
     def fingerprint(self) -> str:
         """Return a digest of the size and of blocks spread over the whole file; a copy elsewhere has the same."""
         digest = xxhash.xxh3_64(str(self.size).encode())
+        if not self.size:
+            return digest.hexdigest()
         last = max(self.size - _BLOCK, 0)
         for offset in sorted({last * number // (_BLOCKS - 1) for number in range(_BLOCKS)}):
             block = np.empty(min(_BLOCK, self.size), np.uint8)
@@ -61,7 +63,7 @@ class OpenFile:
         os.close(self.descriptor)
 
 
-def open_file(path: Path, what: str) -> OpenFile:
+def open_file(path: Path, what: str, *, may_be_empty: bool = False) -> OpenFile:
     """Open ``path``, called ``what`` in errors. Raise ``ConfigError`` when it is missing, unreadable, empty or no plain file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # not blocking: a named pipe must not hang us
@@ -69,7 +71,7 @@ def open_file(path: Path, what: str) -> OpenFile:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{what} {path} cannot be opened: {reason.lower()}", fix="correct the path, or its permissions", code="file_not_found") from None
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+    if not stat.S_ISREG(status.st_mode) or not (status.st_size or may_be_empty):
         os.close(descriptor)
         kind = "empty" if stat.S_ISREG(status.st_mode) else "not a plain file"
         raise ConfigError(f"{what} {path} is {kind}", fix="give the path of the file itself", code="not_a_file")

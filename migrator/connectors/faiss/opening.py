@@ -123,7 +123,7 @@ def _version(endpoint: Endpoint, located: Located, shards: Sequence[Shard]) -> s
     given = [Path(endpoint.options[name]) for name in ("ids", "metadata") if name in endpoint.options]
     paths = [*located.companions, *filter(None, [located.database]), *given]
     for path in paths:
-        file = open_file(path, "the file beside the index")
+        file = open_file(path, "the file beside the index", may_be_empty=True)
         try:
             digest.update(file.fingerprint().encode())
         finally:
