@@ -109,7 +109,7 @@ def draw(collection: Collection, *, consent: bool) -> None:
         format_func=CONFLICT.__getitem__,
         required=True,
         key="plan_conflict",
-        help="Careful: overwrite equal ids, but refuse a target that holds records the source does not have. Upsert: overwrite and add. "
+        help="Careful: refuse a target that holds other records, or other content under the same ids. Upsert: overwrite and add. "
         "Skip: keep what is there. Fail: stop at the first id that is there.",
         **KEEP,
     )

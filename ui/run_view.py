@@ -152,7 +152,12 @@ def _charts(seen: dict[str, Any]) -> None:
     with left:
         kit.chart("Throughput", charts.throughput(seen["throughput"], seen["seconds"] if seen["phase"] == "copying" else 0.0), "chart_throughput")
     with right:
-        kit.chart("Batch sizes", charts.batch_sizes(seen["batches"]), "chart_batches")
+        latest = len(seen["batches"])
+        kit.chart(
+            f"Batch sizes · last {latest:,}" if seen["counts"]["copied"] > sum(seen["batches"]) else "Batch sizes",
+            charts.batch_sizes(seen["batches"]),
+            "chart_batches",
+        )
 
 
 def _namespaces(seen: dict[str, Any]) -> None:
