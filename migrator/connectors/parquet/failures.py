@@ -56,7 +56,7 @@ def translated(what: str) -> Iterator[None]:
     """Turn foreign errors raised inside into ours; ``what`` is the file or folder they are about."""
     try:
         yield
-    except (OSError, pa.ArrowException, MemoryError) as error:
+    except (OSError, pa.ArrowException, MemoryError, UnicodeDecodeError) as error:
         raise translate(error, what) from error
 
 

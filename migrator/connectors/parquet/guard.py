@@ -8,6 +8,7 @@ Ordinary vector files come nowhere near that and cost a look at their page heade
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import mmap
 import subprocess
@@ -64,20 +65,18 @@ def _check(path: str, shown: str, columns: tuple[str, ...], most: int, _version:
 def suspicious(path: str, shown: str, columns: Sequence[str]) -> list[str]:
     """Return those of ``columns`` whose page headers allow far more than the file's size suggests."""
     found = set()
-    with translated(shown), Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with translated(shown), Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         meta = pq.read_metadata(file)
-        with memoryview(mapped) as content:
-            for group in range(meta.num_row_groups):
-                for number in range(meta.num_columns):
-                    chunk = meta.row_group(group).column(number)
-                    name = next((name for name in columns if chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.")), None)
-                    if name is not None and name not in found and _inflates(content, chunk, shown):
-                        found.add(name)
+        for group, number in itertools.product(range(meta.num_row_groups), range(meta.num_columns)):
+            chunk = meta.row_group(group).column(number)
+            name = next((name for name in columns if chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.")), None)
+            if name is not None and name not in found and _inflates(content, chunk, shown):
+                found.add(name)
     return sorted(found)
 
 
-def _inflates(content: memoryview, chunk: Any, shown: str) -> bool:
-    start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
+def _inflates(content: mmap.mmap, chunk: Any, shown: str) -> bool:
+    start = min((offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset), default=0)
     try:
         found = list(pages(content, start, start + chunk.total_compressed_size))
     except ValueError as error:
@@ -96,7 +95,7 @@ def _inflates(content: memoryview, chunk: Any, shown: str) -> bool:
     return bool(decoded + looked_up * _longest(content, chunk, found) > allowed)
 
 
-def _longest(content: memoryview, chunk: Any, found: Sequence[Page]) -> int:
+def _longest(content: mmap.mmap, chunk: Any, found: Sequence[Page]) -> int:
     """Return the length of the longest text in the dictionary, or what it could be where that cannot be told cheaply."""
     longest = 0
     for page in found:
@@ -104,9 +103,9 @@ def _longest(content: memoryview, chunk: Any, found: Sequence[Page]) -> int:
             continue
         if page.uncompressed > DICTIONARY_BYTES:
             return page.uncompressed
-        raw: Any = content[page.start : page.start + page.size]
+        raw = content[page.start : page.start + page.size]
         try:
-            plain = bytes(raw) if chunk.compression == "UNCOMPRESSED" else pa.decompress(raw, page.uncompressed, chunk.compression.lower(), asbytes=True)
+            plain = raw if chunk.compression == "UNCOMPRESSED" else pa.decompress(raw, page.uncompressed, chunk.compression.lower(), asbytes=True)
             longest = max(longest, longest_entry(plain))
         except (ValueError, OSError, pa.ArrowException):
             return page.uncompressed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
 _STRUCT = 12
@@ -19,6 +20,11 @@ DICTIONARY_PAGE = 2
 PLAIN, PLAIN_DICTIONARY, DELTA_BYTE_ARRAY, RLE_DICTIONARY = 0, 2, 7, 8
 """Encodings, by parquet-format's numbers."""
 _DEEPEST = 8
+_USUAL_HEADER = 4 << 10
+_LONGEST_HEADER = 16 << 20
+"""As much as pyarrow accepts."""
+_MOST_PAGES = 1_000_000
+_MOST_ELEMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,20 +53,35 @@ def longest_entry(content: bytes) -> int:
     return longest
 
 
-def pages(content: memoryview, start: int, end: int) -> Iterator[Page]:
+def pages(content: mmap.mmap | bytes, start: int, end: int) -> Iterator[Page]:
     """Yield the pages between two offsets of a file. Raise ``ValueError`` where the bytes are no page header."""
-    while start < end:
-        header, start = _struct(content, start, 0)
-        size = header.get(_COMPRESSED)
+    for _ in range(_MOST_PAGES):
+        if start >= end:
+            return
+        header, used = _header(content, start)
         detail = header.get(_DATA) or header.get(_DATA_V2) or header.get(_DICTIONARY) or {}
-        if not isinstance(size, int) or size < 0 or not isinstance(detail, dict):
-            raise ValueError("a page header is garbled")
-        encoding = detail.get(4 if _DATA_V2 in header else 2, PLAIN)
-        yield Page(header.get(_TYPE) == DICTIONARY_PAGE, int(detail.get(1, 0)), int(header.get(_UNCOMPRESSED, 0)), int(encoding), start, size)
+        start, size = start + used, _number(header, _COMPRESSED)
+        encoding = _number(detail, 4 if _DATA_V2 in header else 2) if detail else PLAIN
+        yield Page(_number(header, _TYPE) == DICTIONARY_PAGE, _number(detail, 1) if detail else 0, _number(header, _UNCOMPRESSED), encoding, start, size)
         start += size
+    raise ValueError("a column has too many pages")
 
 
-def _struct(content: memoryview, at: int, depth: int) -> tuple[dict[int, Any], int]:
+def _header(content: mmap.mmap | bytes, start: int) -> tuple[dict[int, Any], int]:
+    try:
+        return _struct(content[start : start + _USUAL_HEADER], 0, 0)
+    except ValueError:  # statistics can make a header long
+        return _struct(content[start : start + _LONGEST_HEADER], 0, 0)
+
+
+def _number(fields: Any, field: int) -> int:
+    value = fields.get(field) if isinstance(fields, dict) else None
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("a page header is garbled")
+    return value
+
+
+def _struct(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
     """Return a struct's fields by number, and the offset after it."""
     if depth > _DEEPEST:
         raise ValueError("a page header is nested too deeply")
@@ -78,7 +99,7 @@ def _struct(content: memoryview, at: int, depth: int) -> tuple[dict[int, Any], i
         fields[number], at = _value(content, at, kind, depth)
 
 
-def _value(content: memoryview, at: int, kind: int, depth: int) -> tuple[Any, int]:
+def _value(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind in (_TRUE, _FALSE):
         return kind == _TRUE, at
     if kind == _STRUCT:
@@ -93,23 +114,25 @@ def _value(content: memoryview, at: int, kind: int, depth: int) -> tuple[Any, in
     return _zigzag(content, at)
 
 
-def _skipped_list(content: memoryview, at: int, depth: int) -> tuple[None, int]:
+def _skipped_list(content: bytes, at: int, depth: int) -> tuple[None, int]:
     head, at = _byte(content, at), at + 1
     count = head >> 4
     if count == 15:
         count, at = _varint(content, at)
-    for _ in range(min(count, len(content))):
-        _, at = _value(content, at, head & 15, depth + 1)
+    if count > _MOST_ELEMENTS:
+        raise ValueError("a page header is garbled")
+    for _ in range(count):
+        _, at = (None, at + 1) if head & 15 in (_TRUE, _FALSE) else _value(content, at, head & 15, depth + 1)
     return None, at
 
 
-def _byte(content: memoryview, at: int) -> int:
+def _byte(content: bytes, at: int) -> int:
     if not 0 <= at < len(content):
         raise ValueError("a page header lies outside the file")
     return content[at]
 
 
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
+def _varint(content: bytes, at: int) -> tuple[int, int]:
     result = shift = 0
     while True:
         byte, at = _byte(content, at), at + 1
@@ -121,6 +144,6 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
             raise ValueError("a page header is garbled")
 
 
-def _zigzag(content: memoryview, at: int) -> tuple[int, int]:
+def _zigzag(content: bytes, at: int) -> tuple[int, int]:
     number, at = _varint(content, at)
     return (number >> 1) ^ -(number & 1), at

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator import endpoints, records
+from migrator.connectors.parquet import chunking, rows, sample
 from migrator.connectors.parquet import columns as roles
-from migrator.connectors.parquet import rows, sample
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.places import S3_OPTIONS
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from migrator.connectors.parquet.discover import DataFile, Dataset
     from migrator.connectors.parquet.rows import Footer
-    from migrator.model import Endpoint, Metric, Rejected, Selection
+    from migrator.model import Endpoint, Metric, Selection
 
 OPTIONS = S3_OPTIONS | roles.OPTIONS | {"metric", "compression", "overwrite"}
 """With those of a target, which is read back with the endpoint it was written with."""
@@ -118,7 +116,7 @@ class ParquetSource:
             groups[-1].append(run)
             filled += run["rows"]
         for number, members in enumerate(groups):
-            yield self._split(number, _joined(members), wanted)
+            yield self._split(number, chunking.joined(members), wanted)
 
     def _runs(self, file: DataFile, wanted: list[str] | None) -> Iterator[dict[str, Any]]:
         """Yield the row groups of a file that may hold records of ``wanted``, as plain data."""
@@ -138,14 +136,14 @@ class ParquetSource:
 
     def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
         row, position = (int(part) for part in cursor.split(":")) if cursor else (0, 0)
-        for pieces in _grouped(self._pieces(split, row, records), records):
+        for pieces in chunking.grouped(self._pieces(split, row, records), records):
             row += sum(batch.num_rows for _, batch in pieces)
-            chosen = [(layout, _selected(batch, layout, split.state["namespaces"])) for layout, batch in pieces]
+            chosen = [(layout, chunking.selected(batch, layout, split.state["namespaces"])) for layout, batch in pieces]
             decoded = [(batch.num_rows, decode(batch, layout)) for layout, batch in chosen if batch.num_rows]
             if decoded:
-                chunk = _chunk(decoded, f"{row}:{position + sum(count for count, _ in decoded)}", position)
-                position += chunk.scanned
-                yield chunk
+                piece = chunking.chunk(decoded, f"{row}:{position + sum(count for count, _ in decoded)}", position)
+                position += piece.scanned
+                yield piece
 
     def _pieces(self, split: Split, skip: int, wanted: int) -> Iterator[tuple[Layout, pa.RecordBatch]]:
         for run in split.state["runs"]:
@@ -167,7 +165,7 @@ class ParquetSource:
             layout = self._run_layout(run, split)
             names = layout.columns.key_names()
             for raw in rows.batches(self.dataset.place, run["path"], tuple(run["groups"]), names, most=KEYS_AT_ONCE):
-                batch = _selected(raw, layout, split.state["namespaces"])
+                batch = chunking.selected(raw, layout, split.state["namespaces"])
                 yield pa.RecordBatch.from_arrays([_key(batch.column(layout.columns.id)), namespaces_of(batch, layout, {})], ["id", "namespace"])
 
     def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
@@ -206,46 +204,3 @@ def _hits(batch: pa.RecordBatch, layout: Layout, wanted: pa.Array, namespace: st
 def _key(column: pa.Array) -> pa.Array:
     numeric = pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type)
     return pc.cast(column, pa.int64() if numeric else pa.string())
-
-
-def _joined(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join neighbouring row groups of a file into one run."""
-    joined: list[dict[str, Any]] = []
-    for run in runs:
-        if joined and joined[-1]["path"] == run["path"] and joined[-1]["groups"][1] == run["groups"][0]:
-            joined[-1] = {**joined[-1], "groups": [joined[-1]["groups"][0], run["groups"][1]], "rows": joined[-1]["rows"] + run["rows"]}
-        else:
-            joined.append(run)
-    return joined
-
-
-def _grouped(pieces: Iterator[tuple[Layout, pa.RecordBatch]], most: int) -> Iterator[list[tuple[Layout, pa.RecordBatch]]]:
-    """Yield lists of pieces of ``most`` rows together, the last of fewer; files smaller than a chunk are joined."""
-    group: list[tuple[Layout, pa.RecordBatch]] = []
-    room = most
-    for layout, batch in pieces:
-        while batch.num_rows:
-            group.append((layout, batch.slice(0, room)))
-            room -= group[-1][1].num_rows
-            batch = batch.slice(group[-1][1].num_rows)  # noqa: PLW2901
-            if not room:
-                yield group
-                group, room = [], most
-    if group:
-        yield group
-
-
-def _selected(batch: pa.RecordBatch, layout: Layout, wanted: list[str] | None) -> pa.RecordBatch:
-    if wanted is None or layout.columns.namespace is None:
-        return batch
-    return batch.filter(pc.is_in(namespaces_of(batch, layout, {}), pa.array(wanted, pa.string())))
-
-
-def _chunk(decoded: list[tuple[int, tuple[pa.RecordBatch, Any, tuple[Rejected, ...]]]], cursor: str, start: int) -> Chunk:
-    """Join the pieces of a chunk; a single one is passed on as it is, without copying."""
-    firsts = itertools.accumulate([count for count, _ in decoded], initial=start)
-    batch = decoded[0][1][0] if len(decoded) == 1 else pa.concat_batches([piece for _, (piece, _, _) in decoded])
-    rejected = tuple(refusal for _, (_, _, refused) in decoded for refusal in refused)
-    places = np.concatenate([kept + first for first, (_, (_, kept, _)) in zip(firsts, decoded, strict=False)])
-    chunk = Chunk(batch, cursor, start, None, rejected)
-    return replace(chunk, rows=places) if rejected else chunk
