@@ -121,6 +121,7 @@ def test_what_is_no_index_is_said_in_one_sentence(tmp_path, content):
         pass
     assert f"{tmp_path}/a.index" in caught.value.message
     assert "\n" not in caught.value.message
+    assert ".cpp" not in caught.value.message
     assert caught.value.fix
     assert caught.value.exit_code == 2
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -26,6 +27,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from migrator.connectors.faiss.worker.__main__ import main; main(sys.argv[1:])"
 _START_SECONDS = 60.0
 _JSON_BYTES = 1 << 20
+_WHERE = re.compile(r"^Error in .* at \S+\.(cpp|h):\d+: (Error: )?")
 _ADDRESS_SPACE = 1 << 30  # what Python, numpy and Faiss map for themselves is a third of it
 
 
@@ -161,7 +163,7 @@ def _refused(name: str, answer: dict[str, str], *, docstore: bool) -> Unreadable
 def _shortened(text: str) -> str:
     """Return the last statement of a Faiss error without the C++ signature and source line before it, as printable text."""
     last = text.strip().splitlines()[-1] if text.strip() else "nothing"
-    return "".join(letter if letter.isprintable() else "?" for letter in last.rpartition("Error: ")[2])[:300]
+    return "".join(letter if letter.isprintable() else "?" for letter in _WHERE.sub("", last))[:300]
 
 
 @functools.cache
