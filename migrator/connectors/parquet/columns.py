@@ -85,9 +85,10 @@ def _missing(name: str, option: str, schema: pa.Schema, shown: str) -> ConfigErr
 def _check_types(schema: pa.Schema, id_: str, values: str | None, shown: str) -> None:
     kind = schema.field(id_).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
-    if not (types.is_integer(kind) or _is_text(kind)):
+    # a file without rows may have columns without a type; in one with rows each row is rejected for what it lacks
+    if not (types.is_integer(kind) or _is_text(kind) or types.is_null(kind)):
         raise ConfigError(f"column {id_!r} of {shown} holds {kind}, ids are text or whole numbers", fix="choose another with id=", code="bad_columns")
-    if values is None:
+    if values is None or types.is_null(schema.field(values).type):
         return
     kind = schema.field(values).type
     if not is_list(kind) or not (types.is_floating(kind.value_type) or types.is_integer(kind.value_type)):

@@ -57,7 +57,10 @@ def find(endpoint: Endpoint) -> Dataset:
 
     Raise ``PermanentError`` when there is nothing, ``UnreadableSourceError`` when an export is unfinished or lacks files.
     """
+    if ",s3://" in endpoint.resource:
+        return _several(endpoint)
     whole = place_of(endpoint)
+    whole.check()
     kind = _kind(whole)
     if kind == fs.FileType.File:
         return _single(whole, endpoint)

@@ -42,6 +42,16 @@ class Place:
     """How users know it, for messages."""
     local: bool
 
+    def check(self) -> None:
+        """Raise ``PermanentError`` when the bucket does not exist: some stores would create it on the first write."""
+        if self.local:
+            return
+        bucket = self.root.partition("/")[0]
+        with translated(f"bucket {bucket}"):
+            missing = self.files.get_file_info(bucket).type == fs.FileType.NotFound
+        if missing:
+            raise PermanentError(f"there is no bucket {bucket}", fix="create it, or correct its name", code="no_bucket")
+
     def full(self, path: str) -> str:
         """Return the file system's name for ``path``."""
         return f"{self.root}/{path}" if path else self.root or "/"
@@ -181,8 +191,8 @@ def place_of(endpoint: Endpoint, resource: str | None = None) -> Place:
 
 def _bucket(endpoint: Endpoint, text: str) -> Place:
     root = text.removeprefix("s3://").strip("/")
-    if not root:
-        raise ConfigError("s3:// names no bucket", fix="write s3://bucket/prefix", code="bad_endpoint")
+    if not root or "//" in root:
+        raise ConfigError(f"{text} names no bucket, or a folder without a name", fix="write s3://bucket/prefix", code="bad_endpoint")
     keys = {name: secrets.resolve(endpoint.options[name], option=name) for name in ("access_key", "secret_key", "session_token") if endpoint.options.get(name)}
     if ("access_key" in keys) != ("secret_key" in keys):
         raise ConfigError("access_key= and secret_key= belong together", fix="give both, or neither to use the environment's", code="bad_option")

@@ -54,6 +54,7 @@ class ParquetTarget:
 
         Raise ``PlanError`` when the folder holds anything else and ``overwrite=true`` was not given.
         """
+        self._place.check()
         self._check_namespaces(collection)
         identity = manifests.identity(plan)
         begun = self._begun()
