@@ -66,7 +66,8 @@ class Repeats:
     def load(path: Path, *, ids_only: bool) -> Repeats | None:
         """Return what was kept, or None when there is nothing usable: then the source is scanned again."""
         try:
-            winners = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                winners: npt.NDArray[np.void] = np.lib.format.read_array(file, allow_pickle=False)
         except (OSError, EOFError, ValueError, TokenError):  # the last from a garbled header
             return None
         return Repeats(winners, ids_only) if winners.dtype == _KEY else None
