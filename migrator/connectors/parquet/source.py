@@ -66,9 +66,14 @@ class ParquetSource:
     def _columns(self, file: DataFile) -> roles.Columns:
         return roles.columns_of(self._footers[file.path].schema, self._options, self.dataset.place.show(file.path))
 
+    @property
+    def _filled(self) -> list[DataFile]:
+        """The files with rows; all of them when none has any. Writers leave columns without a type in a file without rows."""
+        return [file for file in self.dataset.files if self._footers[file.path].rows] or list(self.dataset.files)
+
     def describe(self) -> Collection:
-        files, manifest = self.dataset.files, self.dataset.manifest
-        known = [(self._footers[file.path].schema, self._columns(file)) for file in files]
+        manifest = self.dataset.manifest
+        known = [(self._footers[file.path].schema, self._columns(file)) for file in self._filled]
         id_types = {roles.id_type_of(schema, columns) for schema, columns in known}
         findings = [finding for schema, columns in known for finding in roles.findings_of(schema, columns, rounding=self._sample.rounding)]
         metric = cast("Metric | None", self._options.get("metric") or (manifest.run.metric if manifest else None))
@@ -88,6 +93,10 @@ class ParquetSource:
     def _counts(self) -> dict[str, int]:
         counts = Counter[str]()
         for file in self.dataset.files:
+            footer = self._footers[file.path]
+            if not footer.rows and self._options.get("namespace", "namespace") not in footer.schema.names:
+                counts[file.namespace] += 0
+        for file in self._filled:
             layout = self._layout(file)
             if layout.columns.namespace is None:
                 counts[file.namespace] += self._footers[file.path].rows
@@ -106,7 +115,7 @@ class ParquetSource:
 
     def splits(self, selection: Selection, count: int, align: int = 1) -> Iterator[Split]:  # noqa: ARG002 (row groups cannot be cut)
         wanted = None if selection.namespaces is None else list(selection.namespaces)
-        runs = [run for file in self.dataset.files for run in self._runs(file, wanted)]
+        runs = [run for file in self._filled for run in self._runs(file, wanted)]
         share = sum(run["rows"] for run in runs) / max(1, count)
         groups: list[list[dict[str, Any]]] = []
         filled = 0
@@ -170,7 +179,7 @@ class ParquetSource:
 
     def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
         wanted = pa.array(list(dict.fromkeys(ids)), pa.string())
-        found = [batch for file in self.dataset.files for batch in self._fetch(file, wanted, namespace)]
+        found = [batch for file in self._filled for batch in self._fetch(file, wanted, namespace)]
         if not found:
             return records.empty_batch(self._sample.dimension)
         together = pa.concat_batches(found)
