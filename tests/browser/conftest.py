@@ -43,6 +43,13 @@ class Server:
         command = [sys.executable, "-m", "migrator", "serve", "--port", str(self.port)]
         environment = {**os.environ, "MIGRATOR_HOME": str(self.home)}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.wait()
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait(self) -> None:
         deadline = time.monotonic() + 60
         while not self.answers():
             assert self.process.poll() is None, "the dashboard did not start"
