@@ -20,7 +20,7 @@ __all__ = ["capabilities", "examine", "files", "open_source", "open_target"]
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
-    return Capabilities(max_namespace_bytes=LONGEST_NAME, batch_records=10_000, concurrent_writes=2)
+    return Capabilities(max_namespace_bytes=LONGEST_NAME, batch_records=10_000, concurrent_writes=4)
 
 
 def open_source(endpoint: Endpoint) -> ParquetSource:
