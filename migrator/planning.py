@@ -202,7 +202,7 @@ def command(plan: Plan) -> str:
     for name, value in options.items():
         if value is not None:
             words += [name, str(value)]
-    if plan.merge and not plan.new_only:
+    if plan.merge and (not plan.new_only or plan.on_conflict != "upsert"):
         words += ["--on-conflict", plan.on_conflict]
     defaults = Plan(plan.source, plan.target)
     for name in ("workers", "executor", "route", "on_duplicate"):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.durability.torture import PIPELINE, killed_at_least, torture, zygote
+from tests.durability.torture import killed_at_least, torture, zygote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 RECORDS = 600
 DIMENSION = 8
 BATCH = 20
-FAILPOINTS = (*PIPELINE, "milvus_created", "milvus_write", "milvus_written")
+WRITING = ("milvus_write", "milvus_written")
+ENDING = ("milvus_created",)
+"""The last is met when the collection is made; in a later attempt it is not met at all."""
 Rows = dict[str, tuple[list[float], int]]
 
 # in a process of its own: the engine locks its file, and this process must not hold it when the next child opens it
@@ -81,7 +83,7 @@ def kill(tmp_path: Path, source: tuple[str, Rows], kills: int) -> None:
         def one_run(number: int) -> None:
             path = tmp_path / f"out{number}.db"
             job = {"home": str(tmp_path / f"home{number}"), "source": endpoint, "target": f"milvus:target?uri={path}", "batch": BATCH}
-            ended = torture(forks, dice, job, FAILPOINTS)
+            ended = torture(forks, dice, job, WRITING, ENDING)
             assert problems(path, expected, ended) == [], f"run {number}, KILL_SEED={seed}"
 
         killed_at_least(forks, kills, one_run)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = ("after_read", "before_write", "after_write", "before_commit", "after_commit")
-LATE = ("before_finish", "after_finish")
+ENDING = ("before_finish", "after_finish")
 MOST_ATTEMPTS = 60
 
 
@@ -55,12 +55,15 @@ def zygote(*connectors: str) -> Iterator[Zygote]:
         process.stdout.close()
 
 
-def torture(forks: Zygote, dice: random.Random, job: dict[str, Any], failpoints: tuple[str, ...], most_hits: int = 6) -> dict[str, Any]:
-    """Kill one run again and again at random places until it ends by itself; return how it ended."""
+def torture(forks: Zygote, dice: random.Random, job: dict[str, Any], writing: tuple[str, ...], ending: tuple[str, ...]) -> dict[str, Any]:
+    """Kill one run again and again at random places until it ends by itself; return how it ended.
+
+    ``writing`` are failpoints met once a chunk, ``ending`` those met when everything is copied.
+    """
     for _ in range(MOST_ATTEMPTS):
         late = dice.random() < 0.12
-        name = dice.choice(LATE + tuple(point for point in failpoints if point not in PIPELINE) if late else failpoints)
-        answer = forks.attempt(**job, failpoint=f"{name}:{dice.randint(1, 2 if late else most_hits)}")
+        name = dice.choice(ENDING + ending) if late else dice.choice(PIPELINE + writing)
+        answer = forks.attempt(**job, failpoint=f"{name}:{1 if late else dice.randint(1, 6)}")
         if answer["code"] != 137:
             return answer
     return forks.attempt(**job, failpoint="")
