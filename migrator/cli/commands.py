@@ -128,13 +128,14 @@ def _drive(service: Service, options: argparse.Namespace, start: Callable[[], st
 def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return the ``--json`` object of a run: its proof, or as much as there is of it."""
     if status["status"] in ("proven", "differs", "incomplete") and status["kind"] != "dry-run":
-        return service.result(run) | {"status": status["status"]}
+        return service.result(run) | {"status": status["status"]} | _error(status)
     namespaces = {row["name"]: {"source": row["total"], "target": row["done"], "missing": 0, "extra": 0, "changed": 0} for row in status["namespaces"]}
     answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report")}
-    answer |= {"verdict": "incomplete", "namespaces": namespaces, "differences": [], "rejected": status["rejected_sample"]}
-    if status["error"]:
-        answer["error"] = {name: status["error"][name] for name in ("code", "message", "fix")}
-    return answer
+    return answer | {"verdict": "incomplete", "namespaces": namespaces, "differences": [], "rejected": status["rejected_sample"]} | _error(status)
+
+
+def _error(status: dict[str, Any]) -> dict[str, Any]:
+    return {"error": {name: status["error"][name] for name in ("code", "message", "fix")}} if status["error"] else {}
 
 
 @contextmanager

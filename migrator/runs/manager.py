@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from migrator.model import Plan
 
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
+PROVEN_OR_NOT = ("proven", "differs", "incomplete")
+"""What a proof can come to."""
 
 
 class Manager:
@@ -55,11 +57,12 @@ class Manager:
 
     def start(self, run: str, *, prove_again: bool = False) -> None:
         """Drive the run in a background thread. Raise ``RunBusyError`` when some process does so already."""
-        kind = rows.get(self.ledger, run)["kind"]
+        row = rows.get(self.ledger, run)
+        kind, standing = row["kind"], (row["status"] if prove_again else "")
         work = drive.prove_again if prove_again and kind == "copy" else _WORK[kind]
         started = threading.Event()
         failure: list[MigratorError] = []
-        thread = threading.Thread(target=self._drive, args=(run, work, started, failure), name=f"run-{run}", daemon=True)
+        thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), name=f"run-{run}", daemon=True)
         with self._lock:
             if (known := self._threads.get(run)) is not None and known.is_alive():
                 raise RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
@@ -70,43 +73,25 @@ class Manager:
         if failure:
             raise failure[0]
 
-    def _drive(self, run: str, work: Callable[[Attempt], str], started: threading.Event, failure: list[MigratorError]) -> None:
+    def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError]) -> None:
         try:
             with run_lock(self.folder(run), run):
                 lease = rows.begin(self.ledger, run, "preparing")
                 started.set()
                 attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
-                self._finish(attempt, work)
+                self._finish(attempt, work, standing)
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
             self._unrecorded[run] = _as_row(error)
         finally:
             started.set()
 
-    def _finish(self, attempt: Attempt, work: Callable[[Attempt], str]) -> None:
-        """Drive the attempt to its end and record how it ended, whatever happens."""
-        error: dict[str, str] | None = None
-        try:
-            status = work(attempt)
-        except StopRequestedError as stop:
-            status = stop.status
-            attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[status])
-        except RunBusyError:
-            raise
-        except MigratorError as problem:
-            status, error = ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
-            attempt.log("error", f"{problem.message}. {problem.fix}")
-        except MemoryError:
-            status, error = (
-                "failed",
-                {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": "use a smaller --batch, then resume", "exit_code": "3"},
-            )
-        except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
-            status, error = (
-                "failed",
-                {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": "report it with the log; resume is safe", "exit_code": "3"},
-            )
-            _keep_traceback(attempt)
+    def _finish(self, attempt: Attempt, work: Callable[[Attempt], str], standing: str) -> None:
+        """Drive the attempt to its end and record how it ended, whatever happens. A proof that cannot be repeated leaves ``standing``."""
+        status, error = _ending(attempt, work)
+        if standing and status not in PROVEN_OR_NOT:
+            stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
+            status, error = standing, error or stopped
         rows.end(attempt.ledger, attempt.lease, status, error)
 
     def ask(self, run: str, desired: str) -> None:
@@ -152,6 +137,27 @@ class Manager:
 
 def _as_row(error: MigratorError) -> dict[str, str]:
     return error.to_json() | {"exit_code": str(error.exit_code)}
+
+
+def _ending(attempt: Attempt, work: Callable[[Attempt], str]) -> tuple[str, dict[str, str] | None]:
+    """Do the work; return the status the attempt ends with, and the error if one ended it."""
+    try:
+        return work(attempt), None
+    except StopRequestedError as stop:
+        attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[stop.status])
+        return stop.status, None
+    except RunBusyError:
+        raise
+    except MigratorError as problem:
+        attempt.log("error", f"{problem.message}. {problem.fix}")
+        return ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
+    except MemoryError:
+        fix = "use a smaller --batch, then resume"
+        return "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": fix, "exit_code": "3"}
+    except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
+        _keep_traceback(attempt)
+        fix = "report it with the log; resume is safe"
+        return "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": fix, "exit_code": "3"}
 
 
 def _keep_traceback(attempt: Attempt) -> None:

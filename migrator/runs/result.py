@@ -33,19 +33,29 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     counts = _counts(attempt, found, row["kind"])
     shortfall = _shortfall(attempt)
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
+    answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected}
+    answer["findings"] += shortfall
+    rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
+    save(attempt.folder, answer)
+    write_rejected(attempt.ledger, attempt.run, attempt.folder)
+    attempt.log("info" if verdict == "proven" else "error", sentence(answer))
+    return verdict
+
+
+def _answer(attempt: Attempt, found: Comparison, counts: Counts) -> dict[str, Any]:
+    """Return the result without what the judgement adds."""
+    row = rows.get(attempt.ledger, attempt.run)
     seconds = row["active_seconds"] + time.time() - row["started"]
-    result = {
+    return {
         "run": attempt.run,
         "kind": row["kind"],
-        "verdict": verdict,
         "counts": counts.to_json(),
         "namespaces": {name: asdict(counted) for name, counted in found.namespaces().items()},
         "differences": [difference.to_json() for difference in found.listed],
         "differences_total": sum(number for (_, kind), number in found.found.items() if kind != "extra" or not attempt.plan.merge),
-        "rejected": rejected,
         "digests": found.fingerprints,
         "compared_with": "source" if found.source_read else "recorded digests",
-        "findings": [asdict(finding) for finding in attempt.plan.findings] + shortfall,
+        "findings": [asdict(finding) for finding in attempt.plan.findings],
         "seconds": seconds,
         "phases": _durations(attempt.phases),
         "records_per_second": counts.scanned / seconds if seconds else 0.0,
@@ -53,11 +63,6 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
         "plan": to_data(attempt.plan),
         "report": str(attempt.folder / "report.html"),
     }
-    rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
-    save(attempt.folder, result)
-    write_rejected(attempt.ledger, attempt.run, attempt.folder)
-    attempt.log("info" if verdict == "proven" else "error", sentence(result))
-    return verdict
 
 
 def _verdict(found: Comparison, counts: Counts, *, merge: bool, whole: bool) -> str:

@@ -29,6 +29,7 @@ def summary(manager: Manager, row: Row) -> dict[str, Any]:
         "kind": row["kind"],
         "status": _status(manager, row),
         "phase": row["phase"],
+        "asked": row["desired"] if row["desired"] != "run" else None,
         "source": row["source"],
         "target": row["target"],
         "owner": row["owner"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from migrator.digest import NamespaceDigest, fingerprint
@@ -13,7 +14,7 @@ from migrator.verify.diff import differences
 from migrator.verify.fields import with_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from migrator.model import Rejected
@@ -81,20 +82,25 @@ def compare(
     unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
     if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
         return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)
-    side = source()
-    anew = walk()
+    side, anew = source(), walk()
     ours = anew.digest(side)
+    named = differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")
+    found, listed = _listed(chain(unreadable, named), folder, extra_allowed=extra_allowed)
+    shown = tuple(with_fields(listed, side.fetch, target.fetch))
+    return Comparison(ours.namespaces, theirs.namespaces, found, shown, source_read=True, unreadable=tuple(anew.unreadable))
+
+
+def _listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool) -> tuple[Counter[tuple[str, str]], list[Difference]]:
+    """Count all differences, write them to ``differences.jsonl``, and return the counts with the first of them."""
     found: Counter[tuple[str, str]] = Counter()
     listed: list[Difference] = []
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "differences.jsonl").open("w", encoding="utf-8") as file:
-        for difference in (*unreadable, *differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")):
+        for difference in named:
             found[difference.namespace, difference.kind] += 1
             if extra_allowed and difference.kind == "extra":
                 continue
             if len(listed) < LISTED:
                 listed.append(difference)
             file.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
-    return Comparison(
-        ours.namespaces, theirs.namespaces, found, tuple(with_fields(listed, side.fetch, target.fetch)), source_read=True, unreadable=tuple(anew.unreadable)
-    )
+    return found, listed

@@ -155,3 +155,14 @@ def test_a_pair_with_a_row_nobody_can_read_is_not_proven(service, seed, monkeypa
     named = ended.result["rejected"] if side == "source" else ended.result["differences"]
     assert [row["id"] for row in named] == ["garbled"]
     assert ended.counts[0] == (51 if side == "source" else 50)
+
+
+def test_a_proof_that_cannot_be_repeated_leaves_the_earlier_one_standing(seed, copy, collections, service):
+    seed("source", numbered(10))
+    ended = copy()
+    assert str(ended) == "proven"
+    del collections["source"]
+    service.start_verify(ended.run)
+    status = service.wait(ended.run)
+    assert (status["status"], status["error"]["code"]) == ("proven", "not_found")
+    assert service.result(ended.run)["verdict"] == "proven"
