@@ -155,7 +155,10 @@ def _only(data: Any, known: abc.Set[str], where: str) -> None:
 
 def dump_plan(plan: Plan) -> str:
     """Return the plan as YAML."""
-    return str(yaml.safe_dump(to_data(plan), sort_keys=False, allow_unicode=True))
+    data = to_data(plan)
+    text = str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    # PyYAML leaves the rarer line breaks (U+0085, U+2028) unescaped then, and reads them as spaces
+    return text if yaml.safe_load(text) == data else str(yaml.safe_dump(data, sort_keys=False))
 
 
 def load_plan(text: str) -> Plan:

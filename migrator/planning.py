@@ -195,13 +195,13 @@ def command(plan: Plan) -> str:
     """Return the command line that does the same as ``plan``."""
     words = ["python", "-m", "migrator", "copy", render(plan.source), render(plan.target)]
     for namespace in plan.selection.namespaces or ():
-        words += ["--namespace", namespace]
+        words += _option("--namespace", namespace)
     if plan.selection.filter is not None:
         words += ["--filter", dump_json(plan.selection.filter)]
     options = {"--target-namespace": plan.mapping.target_namespace, "--namespace-from": plan.mapping.namespace_from, "--batch": plan.batch}
     for name, value in options.items():
         if value is not None:
-            words += [name, str(value)]
+            words += _option(name, str(value))
     if plan.merge and (not plan.new_only or plan.on_conflict != "upsert"):
         words += ["--on-conflict", plan.on_conflict]
     defaults = Plan(plan.source, plan.target)
@@ -210,3 +210,7 @@ def command(plan: Plan) -> str:
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
     words += [flag for flag, wanted in (("--accept-lossy", plan.accept_lossy), ("--new-only", plan.new_only)) if wanted]
     return shlex.join(words)
+
+
+def _option(name: str, value: str) -> list[str]:
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
