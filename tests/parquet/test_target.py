@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.unit.batches import numbered
 batches = [numbered(20, start=20 * n, namespace=name) for n, name in enumerate(["", "a", "a", "b/c"])]
 with target_of(sys.argv[1]) as target:
     target.prepare(collection_of(batches), plan_to(sys.argv[1]))
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(batches) if sys.argv[2:] != ["staged"] else ():
         target.write(batch, f"split.{number}")
     target.keep({f"split.{number}": 20 for number in range(4)})
     target.finish()
@@ -133,7 +134,8 @@ def test_killed_and_resumed(folder, read, point, hits):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     killed = subprocess.run([sys.executable, "-c", CHILD, text], env=environment | {"MIGRATOR_FAILPOINT": f"{point}:{hits}"}, check=False)
     assert killed.returncode == 137
-    subprocess.run([sys.executable, "-c", CHILD, text], env=environment, check=True)
+    everything_staged = [] if point in {"parquet.file_staged", "parquet.part_staged"} else ["staged"]
+    subprocess.run([sys.executable, "-c", CHILD, text, *everything_staged], env=environment, check=True)
     assert comparable(read(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
     assert len(files(folder)) == 5
     assert len({name.rpartition("/")[2][:20] for name in files(folder) if name != "manifest.json"}) == 1
@@ -151,6 +153,18 @@ def test_a_part_cut_otherwise_by_the_resumed_run_is_there_once(folder, read):
         target.keep({"split.0": 5, "split.1": 15})
         target.finish()
     assert comparable(read(text)) == comparable(rows_of(BATCHES[0]))
+
+
+def test_a_part_written_again_in_other_namespaces_is_there_once(folder, read):
+    text = f"parquet:{folder}"
+    moved = [numbered(5, namespace=name) for name in ("a", "b")]
+    for batch in moved:
+        with target_of(text) as target:
+            target.prepare(collection_of(moved), plan_to(text))
+            target.write(batch, "split.0")
+    with target_of(text) as target:
+        target.finish()
+    assert comparable(read(text)) == comparable(rows_of(moved[1]))
 
 
 def test_a_lost_part_is_noticed(export, folder):
@@ -278,6 +292,26 @@ def test_a_disk_that_takes_no_more(folder, read):
     assert (code, "while writing" in message, "resume" in fix) == ("disk_full", True, True)
     assert len(read(f"parquet:{folder}")) == 100
     assert len(files(folder)) == 2
+
+
+def test_a_disk_that_loses_the_end_of_a_file_without_a_word(folder, monkeypatch):
+    real = os.fsync
+
+    def losing(handle: int) -> None:
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode) and status.st_size > 1000:
+            os.truncate(handle, status.st_size - 10)
+        real(handle)
+
+    text = f"parquet:{folder}"
+    with target_of(text) as target:
+        target.prepare(collection_of(BATCHES), plan_to(text))
+        monkeypatch.setattr(os, "fsync", losing)
+        with pytest.raises(PermanentError) as caught:
+            target.write(numbered(500), "split.0")
+        monkeypatch.undo()
+    assert caught.value.code == "write_incomplete"
+    assert files(folder) == ["_staging/run.json"]
 
 
 def test_a_folder_nobody_may_write_to(folder):
