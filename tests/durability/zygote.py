@@ -57,6 +57,7 @@ def forked(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    importlib.import_module("pandas")  # pyarrow would import it in every child anew
     for name in sys.argv[1:]:
         importlib.import_module(f"migrator.connectors.{name}")
     for line in sys.stdin:

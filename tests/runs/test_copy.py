@@ -9,6 +9,7 @@ import pytest
 from migrator import records
 from migrator.connectors import memory
 from migrator.errors import ConfigError, PlanError
+from migrator.model import Capabilities
 from migrator.service import PlanOptions
 from tests.runs.conftest import Ended, contents
 from tests.unit.batches import batch_of, numbered
@@ -389,3 +390,13 @@ def test_a_target_that_loses_what_it_acknowledged_is_found_out(seed, copy, monke
     ended = copy()
     assert str(ended) == "differs"
     assert [(row["id"], row["class"]) for row in ended.result["differences"]] == [("r8", "missing")]
+
+
+def test_a_target_that_cannot_hold_an_id_in_two_namespaces_is_given_one_of_them(seed, copy, collections, monkeypatch):
+    limits = Capabilities(ids_unique_across_namespaces=True)
+    monkeypatch.setattr(memory, "capabilities", lambda _endpoint=None: limits)
+    seed("source", batch_of([{"id": "1", "metadata": {"to": "x"}}, {"id": "1", "metadata": {"to": "y"}}, {"id": "2"}]))
+    ended = copy(namespace_from="to", on_duplicate="first")
+    assert (str(ended), ended.counts) == ("incomplete", (3, 2, 1, 0, 0))
+    assert [(row["namespace"], row["id"], row["code"]) for row in ended.result["rejected"]] == [("y", "1", "duplicate_id")]
+    assert set(contents(collections["target"])) == {("x", "1"), ("", "2")}
