@@ -53,7 +53,11 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
 
     ``measured`` is the records/s of an earlier run between the same stores, if there was one.
     """
-    plan = draft(parse(source), parse(target), options)
+    return look(draft(parse(source), parse(target), options), measured=measured)
+
+
+def look(plan: Plan, *, measured: float | None = None) -> Plan:
+    """Return ``plan`` with the findings and the estimate that both sides give now: those of a plan file may be old, or edited."""
     compile_transform(plan)
     capabilities = connector(plan.target.connector).capabilities(plan.target)
     if not capabilities.writes:
@@ -62,7 +66,7 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
         collection = opened.describe()
         sample = _sample(opened)
         existing = existing_collection(plan.target)
-        findings = [*collection.findings, *_unsupported(options), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         if existing is not None:
             findings += occupied(collection, existing, plan, opened)
             collection = replace(collection, metric=collection.metric or existing.metric)
@@ -120,11 +124,11 @@ def sample_records(source: str, records: int, namespace: str | None) -> list[dic
     return found
 
 
-def _unsupported(options: PlanOptions) -> list[Finding]:
+def _unsupported(plan: Plan) -> list[Finding]:
     findings = []
-    if options.route == "staged":
+    if plan.route == "staged":
         findings.append(Finding("blocking", "route_unavailable", "the staged route is not available for these stores yet", "use --route direct"))
-    if options.executor == "ray":
+    if plan.executor == "ray":
         findings.append(Finding("blocking", "executor_unavailable", "the Ray executor is not available yet", "use --executor local"))
     return findings
 

@@ -108,6 +108,10 @@ class Service:
         """Return a plan with its findings and estimate. Nothing is written."""
         return planning.make_plan(source, target, options or PlanOptions(), measured=self._measured(source, target))
 
+    def look_again(self, plan: Plan) -> Plan:
+        """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
+        return planning.look(plan)
+
     def _measured(self, source: str, target: str) -> float | None:
         pair = (parse(source).connector, parse(target).connector)
         for row in rows.listed(self.manager.ledger)[:50]:

@@ -83,7 +83,8 @@ def _run(options: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the plan {options.plan} cannot be read: {error}", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml") from None
     with closing(Service()) as service:
-        return _drive(service, options, lambda: service.start(load_plan(text), dry_run=options.dry_run))
+        plan = service.look_again(load_plan(text))
+        return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
 def _resume(options: argparse.Namespace) -> int:

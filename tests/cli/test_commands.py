@@ -441,3 +441,15 @@ def test_a_secret_is_nowhere_but_in_the_environment(run, home, monkeypatch, tmp_
         assert CANARY not in answer.out + answer.err
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or CANARY.encode() not in path.read_bytes(), path
+
+
+def test_a_plan_file_is_held_against_the_stores_of_today(tmp_path, capsys) -> None:
+    memory.COLLECTIONS["source"] = memory.Table(3)
+    memory.COLLECTIONS["source"].append(numbered(5))
+    assert main(["plan", "memory:source", "memory:target", "-o", str(tmp_path / "plan.yaml")]) == 0
+    memory.COLLECTIONS["target"] = memory.Table(3)
+    memory.COLLECTIONS["target"].append(batch_of([{"id": "somebody's"}]))
+    capsys.readouterr()
+    assert main(["run", str(tmp_path / "plan.yaml"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "target_has_foreign_records"
+    assert len(memory.COLLECTIONS["target"].live()) == 1
