@@ -36,6 +36,8 @@ class Writer:
     new_only: bool
     stop: threading.Event
     log: Callable[[str, str], None]
+    everywhere: tuple[str, ...] = ()
+    """The target's namespaces where an id can be in one of them only: then it is looked up in all."""
 
     def __call__(self, prepared: Prepared, part: str) -> Prepared:
         """Write ``prepared`` as ``part`` and return what was in fact written."""
@@ -58,12 +60,13 @@ class Writer:
         """Leave out ids the target holds with other content (or at all, when only new ones are wanted); fail if told to."""
         conflicting: set[tuple[str, str]] = set()
         ours = dict(zip(_names(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
-        for namespace in pc.unique(prepared.batch.column("namespace")).to_pylist():
-            ids = [name for space, name in ours if space == namespace]
+        for namespace in self.everywhere or pc.unique(prepared.batch.column("namespace")).to_pylist():
+            sought = {name: (space, name) for space, name in ours if self.everywhere or space == namespace}
+            ids = list(sought)
             found = retry.call(lambda ids=ids, namespace=namespace: present.fetch(ids, namespace), stop=self.stop)  # type: ignore[misc]
             # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
             theirs = dict(zip(_names(found), map(bytes, hash_rows(found).rows), strict=True))
-            conflicting |= {name for name, digest in theirs.items() if self.new_only or ours[name] != digest}
+            conflicting |= {sought[name[1]] for name, digest in theirs.items() if self.new_only or ours.get(name) != digest}
         if conflicting and self.on_conflict == "fail":
             namespace, record = min(conflicting)
             raise PermanentError(

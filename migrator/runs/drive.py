@@ -158,7 +158,9 @@ def _writing(attempt: Attempt, target: Target) -> Iterator[Writer]:
         yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
         return
     with closing(connector(plan.target.connector).open_source(plan.target)) as present:
-        yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
+        unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
+        everywhere = tuple(present.describe().namespaces) if unique else ()
+        yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log, everywhere)
 
 
 def _copy_splits(attempt: Attempt, source: Source, rules: Rules, write: Callable[[Prepared, str], Prepared]) -> None:
