@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+# here once: imported into several conftests a session fixture would be several, each waiting for the other's machine lock
+from tests.servers import milvus_server, s3_server  # noqa: F401 (fixtures)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import milvus_server, s3_server  # noqa: F401 (fixtures)
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.milvus_harness import MilvusLiteHarness, MilvusServerHarness
-from tests.servers import milvus_server, s3_server  # noqa: F401 (fixtures)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.contract.kit import collection_of, plan_to, read_all, source_of, target_of
-from tests.servers import s3_server  # noqa: F401 (a fixture)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
