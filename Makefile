@@ -2,7 +2,8 @@
 PYTHON  ?= python3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
-WORKERS ?= 2
+# one worker: the real servers of the tests use fixed ports, and two cores gain little from a second
+WORKERS ?= 1
 PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 HOST    ?= 127.0.0.1
 PORT    ?= 8501

@@ -234,7 +234,7 @@ def s3_server() -> Iterator[S3Server]:
     """A real S3 server."""
     folder = Path(tempfile.mkdtemp(prefix="vm-s3-"))
     try:
-        with start_s3(folder) as server:  # its ports are free ones: two workers may each have one
+        with start_s3(folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
