@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from migrator.connectors.milvus.wire import Wire
 
 Type = schema_pb2.DataType
+SLOTS = {
+    Type.Bool: "bool_data",
+    Type.Int8: "int_data",
+    Type.Int16: "int_data",
+    Type.Int32: "int_data",
+    Type.Int64: "long_data",
+    Type.Float: "float_data",
+    Type.Double: "double_data",
+    Type.VarChar: "string_data",
+    Type.JSON: "json_data",
+}
+"""Where a scalar column's values lie in a protobuf message (schema.proto, ScalarField)."""
 MARKER = "vector_migrator"
 """Property (Lite) or description (server) of a collection we made: its metadata keys are escaped."""
 MARK = f"{MARKER}: metadata keys escaped with underscores"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymilvus.grpc_gen import schema_pb2
 
-from migrator.connectors.milvus.layout import Type
+from migrator.connectors.milvus.layout import SLOTS, Type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from migrator.connectors.milvus.columns import Columns
     from migrator.connectors.milvus.layout import Field, Layout
 
-_SLOTS = {
-    Type.Bool: "bool_data",
-    Type.Int8: "int_data",
-    Type.Int16: "int_data",
-    Type.Int32: "int_data",
-    Type.Int64: "long_data",
-    Type.Float: "float_data",
-    Type.Double: "double_data",
-    Type.VarChar: "string_data",
-    Type.JSON: "json_data",
-}
 _PACKED_FLOATS = b"\x0a"
 """The tag of ``FloatArray.data``: field 1, packed."""
 
@@ -91,7 +80,7 @@ def _scalar(scalar: Field, values: list[Any]) -> Any:
     if scalar.type == Type.Array:
         data.scalars.array_data.element_type = scalar.element
         for value in values:
-            getattr(data.scalars.array_data.data.add(), _SLOTS[scalar.element]).data.extend(value)
+            getattr(data.scalars.array_data.data.add(), SLOTS[scalar.element]).data.extend(value)
         return data
-    getattr(data.scalars, _SLOTS[scalar.type]).data.extend(values)
+    getattr(data.scalars, SLOTS[scalar.type]).data.extend(values)
     return data

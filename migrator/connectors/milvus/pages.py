@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from migrator.connectors.milvus.layout import Type
+from migrator.connectors.milvus.layout import SLOTS, Type
 from migrator.connectors.milvus.sparse import decode_sparse
 from migrator.errors import UnreadableSourceError
 from migrator.model import DEFAULT_NAMESPACE, Rejected
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from migrator.connectors.milvus.layout import Layout
-
-_SLOTS = {
-    Type.Bool: "bool_data",
-    Type.Int8: "int_data",
-    Type.Int16: "int_data",
-    Type.Int32: "int_data",
-    Type.Int64: "long_data",
-    Type.Float: "float_data",
-    Type.Double: "double_data",
-    Type.VarChar: "string_data",
-    Type.JSON: "json_data",
-}
 
 
 @dataclass
@@ -112,7 +100,7 @@ def scalar_values(data: Any) -> list[Any]:
     if data.type == Type.Array:
         values: list[Any] = [_array(row) for row in data.scalars.array_data.data]
     else:
-        values = list(getattr(data.scalars, _SLOTS[data.type]).data)
+        values = list(getattr(data.scalars, SLOTS[data.type]).data)
     valid = list(data.valid_data)
     if not valid:
         return values
