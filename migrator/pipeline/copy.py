@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from migrator.protocols import Source
 
 _END = object()
+_WRITTEN = object()
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ class Job:
 
 @dataclass(frozen=True)
 class _Write:
-    prepared: Prepared
     sequence: int
     size: int
     future: Future[tuple[Prepared, float]]
@@ -73,12 +73,16 @@ def copy_split(job: Job, where: SplitProgress) -> None:
 def _copy_rest(job: Job, where: SplitProgress) -> None:
     pending: deque[_Write] = deque()
     sequence = where.sequence
-    with ThreadPoolExecutor(job.concurrent_writes, thread_name_prefix=f"write-{where.split.id}") as pool, closing(_read_ahead(job, where)) as chunks:
+    events: queue.Queue[object] = queue.Queue()
+    with ThreadPoolExecutor(job.concurrent_writes, thread_name_prefix=f"write-{where.split.id}") as pool, closing(_read_ahead(job, where, events)) as chunks:
         try:
             for prepared in chunks:
-                size = prepared.batch.nbytes
-                pending.append(_Write(prepared, sequence, size, pool.submit(_write, job, prepared, f"{where.split.id}.{sequence}")))
-                sequence += 1
+                if prepared is not None:
+                    future = pool.submit(_write, job, prepared, f"{where.split.id}.{sequence}")
+                    pending.append(_Write(sequence, prepared.batch.nbytes, future))
+                    # a write that is done must be committed, or what it holds of the window would keep the reader waiting for ever
+                    future.add_done_callback(lambda _: events.put(_WRITTEN))
+                    sequence += 1
                 while len(pending) > job.concurrent_writes or (pending and pending[0].future.done()):
                     _commit_oldest(job, where, pending)
         finally:
@@ -117,9 +121,8 @@ def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     job.on_commit(counts)
 
 
-def _read_ahead(job: Job, where: SplitProgress) -> Generator[Prepared]:
-    """Yield prepared chunks that a thread of its own reads, judges and hashes."""
-    ready: queue.Queue[object] = queue.Queue()
+def _read_ahead(job: Job, where: SplitProgress, events: queue.Queue[object]) -> Generator[Prepared | None]:
+    """Yield prepared chunks that a thread of its own reads, judges and hashes, and None for each write reported to ``events``."""
     abandoned = threading.Event()
 
     def produce() -> None:
@@ -129,20 +132,20 @@ def _read_ahead(job: Job, where: SplitProgress) -> Generator[Prepared]:
                 prepared = prepare(chunk, where.position, job.rules)
                 if not job.window.enter(where.split.id, prepared.batch.nbytes, lambda: job.stop.is_set() or abandoned.is_set()):
                     break
-                ready.put(prepared)
-            ready.put(_END)
+                events.put(prepared)
+            events.put(_END)
         except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            ready.put(error)
+            events.put(error)
 
     thread = threading.Thread(target=produce, name=f"read-{where.split.id}", daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not _END:
+        while (item := events.get()) is not _END:
             if isinstance(item, BaseException):
                 raise item
             if job.stop.is_set():
                 break
-            yield item  # type: ignore[misc]
+            yield None if item is _WRITTEN else item  # type: ignore[misc]
     finally:
         abandoned.set()
         thread.join()

@@ -53,6 +53,15 @@ def test_neither_batch_nor_workers_change_the_outcome(seed, copy, collections, b
     assert contents(collections["target"]) == contents(source)
 
 
+@pytest.mark.parametrize("window", [1, 200, 900])
+def test_workers_that_share_a_window_too_small_for_them_do_not_wait_for_each_other(seed, copy, collections, monkeypatch, window):
+    monkeypatch.setattr("migrator.runs.drive.WINDOW_BYTES", window)
+    source = seed("source", numbered(400))
+    ended = copy(batch=2, workers=4)
+    assert (str(ended), ended.counts) == ("proven", (400, 400, 0, 0, 0))
+    assert contents(collections["target"]) == contents(source)
+
+
 def test_a_dry_run_writes_nothing_and_counts_everything(seed, copy, collections):
     bad = records.make_batch(["bad"], np.array([[np.nan, 1, 1]], np.float32))
     seed("source", numbered(30), bad)
