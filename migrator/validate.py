@@ -96,10 +96,8 @@ def _values(batch: pa.RecordBatch, capabilities: Capabilities, metric: Metric | 
     values = matrix(batch)
     if not values.size:
         return
-    # one sum over everything first: only a batch with something wrong in it is looked at row by row
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = not np.isfinite(values.sum(dtype=np.float64))
-    if suspicious:
+    # everything at once first: only a batch with something wrong in it is looked at row by row
+    if not np.isfinite(values).all():
         for row in np.flatnonzero(~np.isfinite(values).all(axis=1)):
             component = int(np.flatnonzero(~np.isfinite(values[row]))[0])
             yield Problem(int(row), "not_finite", "values", f"component {component} is {values[row][component]}")

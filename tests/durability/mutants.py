@@ -15,8 +15,6 @@ from migrator.verify import sides
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
-
 
 def commit_before_write() -> None:
     """The checkpoint is written first, the records after it."""
@@ -28,7 +26,7 @@ def commit_before_write() -> None:
 
     def early(job: Any, where: Any, pending: Any) -> None:
         commit(job, where, pending)
-        prepared, part = parts.pop(id(pending.prepared))
+        prepared, part = parts.pop(id(pending.future.result()[0]))
         if len(prepared.batch):
             job.write(prepared, part)
 
@@ -64,11 +62,11 @@ def no_fence() -> None:
 def no_sync() -> None:
     """A file gets its final name before its bytes are on the disk."""
 
-    def hasty(target: Path, staging: Path, content: pa.Buffer) -> None:
+    def hasty(target: Path, staging: Path, pieces: Any) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir(parents=True, exist_ok=True)
         temporary = staging / f"{uuid.uuid4().hex}.tmp"
-        temporary.write_bytes(content)
+        temporary.write_bytes(b"".join(pieces))
         temporary.replace(target)
 
     places._save_locally = hasty

@@ -124,7 +124,7 @@ def file_calls(folder: Path, monkeypatch) -> list[str]:
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", noted_fsync)
         patch.setattr(Path, "replace", noted_replace)
-        places._save_locally(folder / "file", folder / "_staging", pa.py_buffer(b"content"))
+        places._save_locally(folder / "file", folder / "_staging", [pa.py_buffer(b"con"), pa.py_buffer(b"tent")])
     assert (folder / "file").read_bytes() == b"content"
     return calls
 

@@ -331,12 +331,6 @@ def test_read_after_each_other_part_in_source_order(export):
         assert [row["id"] for row in read_all(source)] == [f"r{number}" for number in range(24)]
 
 
-def test_list_offsets_beyond_32_bits_are_cut(monkeypatch, export, read):
-    monkeypatch.setattr("migrator.connectors.parquet.encode._MOST_COMPONENTS", 30)
-    folder = export([numbered(25)])
-    assert comparable(read(f"parquet:{folder}")) == comparable(rows_of(numbered(25)))
-
-
 def test_pyarrow_reads_values_as_they_were(export):
     folder = export([numbered(5)])
     table = pq.read_table(next(folder.glob("__default__/*.parquet")))

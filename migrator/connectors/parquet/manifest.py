@@ -119,7 +119,7 @@ def load_run(place: Place) -> Run | None:
 
 
 def save_run(place: Place, run: Run) -> None:
-    place.save(RUN, pa.py_buffer(orjson.dumps(asdict(run))))
+    place.save(RUN, [pa.py_buffer(orjson.dumps(asdict(run)))])
 
 
 def load_publication(place: Place) -> tuple[Manifest, dict[str, str], list[str]] | None:
@@ -133,7 +133,7 @@ def load_publication(place: Place) -> tuple[Manifest, dict[str, str], list[str]]
 
 def save_publication(place: Place, manifest: Manifest, moves: dict[str, str], removals: Sequence[str]) -> None:
     content = {"run": asdict(manifest.run), "files": [asdict(entry) for entry in manifest.files], "moves": moves, "removals": removals}
-    place.save(PUBLICATION, pa.py_buffer(orjson.dumps(content)))
+    place.save(PUBLICATION, [pa.py_buffer(orjson.dumps(content))])
 
 
 def _load(place: Place, path: str) -> Any:

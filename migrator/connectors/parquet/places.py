@@ -1,6 +1,6 @@
 """A folder on a disk or under a bucket's prefix: the few file operations the connector needs, each safe against a kill.
 
-On a disk a file is written under a temporary name, synced, read back, and renamed. An object in a bucket appears whole or
+On a disk a file is written under a temporary name, synced, measured, and renamed. An object in a bucket appears whole or
 not at all: S3 publishes a put, single or multipart, only when it completes, so no temporary key is needed there.
 """
 
@@ -22,6 +22,8 @@ from migrator.connectors.parquet.naming import STAGING_FOLDER
 from migrator.errors import ConfigError, PermanentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from migrator.model import Endpoint
 
 S3_OPTIONS = frozenset({"endpoint", "region", "access_key", "secret_key", "session_token", "anonymous"})
@@ -86,16 +88,17 @@ class Place:
         with translated(self.show(path)), self.files.open_input_stream(self.full(path)) as stream:
             return bytes(stream.read())
 
-    def save(self, path: str, content: pa.Buffer) -> None:
+    def save(self, path: str, pieces: Sequence[pa.Buffer]) -> None:
         """Write a file: durable and complete under its name on return, or an error and nothing under that name."""
         with translated(self.show(path)):
             if self.local:
-                _save_locally(Path(self.full(path)), Path(self.root, STAGING_FOLDER), content)
+                _save_locally(Path(self.full(path)), Path(self.root, STAGING_FOLDER), pieces)
                 return
             stream = self.files.open_output_stream(self.full(path))
-            stream.write(content)
+            for piece in pieces:
+                stream.write(piece)
             stream.close()
-        if self.size(path) != content.size:
+        if self.size(path) != sum(piece.size for piece in pieces):
             self.remove(path)
             raise PermanentError(f"{self.show(path)} did not arrive whole", fix="look at the store's health, then resume", code="write_incomplete")
 
@@ -128,17 +131,12 @@ class Place:
                 self.files.delete_dir(self.full(path))
 
 
-def _save_locally(target: Path, staging: Path, content: pa.Buffer) -> None:
+def _save_locally(target: Path, staging: Path, pieces: Sequence[pa.Buffer]) -> None:
     make_folder(target.parent)
     make_folder(staging)
     temporary = staging / f"{uuid.uuid4().hex}.tmp"
     try:
-        with temporary.open("xb", buffering=0) as file:
-            view = memoryview(content)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        _read_back(temporary, content)
+        _write_synced(temporary, pieces)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -146,15 +144,16 @@ def _save_locally(target: Path, staging: Path, content: pa.Buffer) -> None:
     sync_folder(target.parent)
 
 
-def _read_back(path: Path, content: pa.Buffer) -> None:
-    """Compare the file with what should be in it: a full disk has let a write that reported success end early."""
-    if path.stat().st_size == content.size:
-        if not content.size:
-            return
-        with pa.memory_map(str(path)) as mapped:
-            if mapped.read_buffer().equals(content):
-                return
-    raise PermanentError(f"{path} does not hold what was written to it", fix="check the disk, then resume the run", code="write_incomplete")
+def _write_synced(path: Path, pieces: Sequence[pa.Buffer]) -> None:
+    with path.open("xb", buffering=0) as file:
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[file.write(view) :]
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    if size != sum(piece.size for piece in pieces):  # a full disk has let a write that reported success end early
+        raise PermanentError(f"{path} does not hold what was written to it", fix="check the disk, then resume the run", code="write_incomplete")
 
 
 def make_folder(path: Path) -> None:

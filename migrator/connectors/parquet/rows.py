@@ -87,7 +87,7 @@ def batches(place: Place, path: str, groups: tuple[int, int], columns: Sequence[
         shown = place.show(path)
         with translated(shown):
             first, skip = _skipped(file.metadata, groups, skip)
-            stream = file.iter_batches(batch_size=most, row_groups=list(range(first, groups[1])), columns=list(columns))
+            stream = file.iter_batches(batch_size=most, row_groups=list(range(first, groups[1])), columns=list(columns), use_threads=False)
         missing = sum(file.metadata.row_group(number).num_rows for number in range(first, groups[1]))
         while (batch := _next(stream, shown)) is not None:
             missing -= batch.num_rows

@@ -113,7 +113,7 @@ def carry_out(place: Place, complete: Manifest, moves: Mapping[str, str], remova
         list(pool.map(place.remove, removals))
     for folder in sorted({path.rpartition("/")[0] for path in [*moves.values(), *removals]}):
         place.sync(folder)
-    place.save(manifests.MANIFEST, complete.dump())
+    place.save(manifests.MANIFEST, [complete.dump()])
     failpoint("parquet.manifest_written")
     place.remove_folder(STAGING_FOLDER)
     place.sync("")
