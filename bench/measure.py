@@ -28,18 +28,22 @@ class Measured:
     said: dict[str, Any]
     """The JSON object on its standard output."""
     peak_bytes: int
-    """Most anonymous memory (RssAnon) the process and its children held together: mapped file pages are the kernel's to drop."""
+    """Most anonymous memory (RssAnon) the process and its children held together: mapped file pages are the kernel's to drop. 0 when unwatched."""
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Measured:
-    """Run ``python <arguments>`` and return what it took. Raise ``RuntimeError`` with its last words when it fails."""
+def run(arguments: Sequence[str], environment: Mapping[str, str], *, watch_memory: bool = False) -> Measured:
+    """Run ``python <arguments>`` and return what it took. Raise ``RuntimeError`` with its last words when it fails.
+
+    Looking at the memory takes a core's time that the process may want itself: it is not done while only seconds count.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
         process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=err, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
         peak = 0
-        while process.poll() is None:
+        while watch_memory and process.poll() is None:
             peak = max(peak, anonymous_bytes(process.pid))
             time.sleep(INTERVAL)
+        process.wait()
         seconds = time.perf_counter() - started
         out.seek(0)
         err.seek(0)

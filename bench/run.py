@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 1024 * 1024
@@ -60,9 +62,9 @@ def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     index = make_index(folder, int(4_000_000 * scale), 128)
     idle, busy = [], []
     for number in range(rounds):
-        idle.append(measure.run(["-c", IDLE], environment(folder)).peak_bytes)
+        idle.append(measure.run(["-c", IDLE], environment(folder), watch_memory=True).peak_bytes)
         target = folder / f"memory-{number}"
-        busy.append(copy(index, f"parquet:{target}", folder).peak_bytes)
+        busy.append(copy(index, f"parquet:{target}", folder, watch_memory=True).peak_bytes)
         shutil.rmtree(target)
     size = index.stat().st_size
     index.unlink()
@@ -83,16 +85,15 @@ def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path,
     bare, whole, inside, ready = [], [], [], []
     phases: list[dict[str, float]] = []
     for number in range(rounds):
-        place = folder / f"round-{number}"
-        place.mkdir()
-        said = measure.run(["-m", "bench.baseline", kind, str(index), str(place / "bare.db")], environment(folder)).said
+        with clean(folder / f"bare-{number}") as place:
+            said = measure.run(["-m", "bench.baseline", kind, str(index), str(place / "bare.db")], environment(folder)).said
         bare.append(said["seconds"])
         ready.append(said.get("seconds_ready", said["seconds"]))
-        copied = copy(index, target(place), folder)
+        with clean(folder / f"migrator-{number}") as place:
+            copied = copy(index, target(place), folder)
         whole.append(copied.seconds)
         inside.append(copied.said["seconds"])
         phases.append(copied.said["phases"])
-        shutil.rmtree(place)
     records = copied.said["counts"]["copied"]
     index.unlink()
     return {
@@ -108,9 +109,18 @@ def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path,
     }
 
 
-def copy(index: Path, target: str, folder: Path) -> measure.Measured:
+@contextmanager
+def clean(place: Path) -> Iterator[Path]:
+    """Make a folder and remove it again, synced: or one side would wait for the other's files to reach the disk, or find memory taken by them."""
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)
+    os.sync()
+
+
+def copy(index: Path, target: str, folder: Path, *, watch_memory: bool = False) -> measure.Measured:
     """Copy and prove ``index``; raise ``RuntimeError`` unless the migrator says proven."""
-    copied = measure.run(["-m", "migrator", "copy", f"faiss:{index}", target, "--json"], environment(folder))
+    copied = measure.run(["-m", "migrator", "copy", f"faiss:{index}", target, "--json"], environment(folder), watch_memory=watch_memory)
     if copied.said["verdict"] != "proven":
         raise RuntimeError(f"the copy is {copied.said['verdict']}, so its time means nothing")
     return copied
