@@ -6,6 +6,7 @@ The result is small (only ids that repeat) and says for each which occurrence is
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from dataclasses import dataclass
@@ -92,25 +93,44 @@ def hashed(ids: pa.Array, namespaces: pa.Array, *, ids_only: bool) -> npt.NDArra
     return found
 
 
-def find(
-    source: Source, splits: Sequence[Split], transform: Transform, *, folder: Path, last: bool, ids_only: bool, stop: threading.Event, poll: Callable[[], None]
-) -> Repeats:
-    """Scan every key of ``splits`` and return those that repeat. ``folder`` holds temporary files and is removed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+@dataclass(frozen=True)
+class Scan:
+    """How a source's keys are gone through. ``stop`` ends it, with nothing found; ``poll`` is called often."""
+
+    folder: Path
+    """For temporary files; removed."""
+    last: bool
+    """Whether the last occurrence of an id is written, not the first."""
+    ids_only: bool
+    stop: threading.Event
+    poll: Callable[[], None]
+    patiently: Callable[[str, Callable[[], None]], None]
+    """Calls something, and again after a transient error."""
+
+
+def find(source: Source, splits: Sequence[Split], transform: Transform, scan: Scan) -> Repeats:
+    """Scan every key of ``splits`` and return those that repeat."""
+    shutil.rmtree(scan.folder, ignore_errors=True)
+    scan.folder.mkdir(parents=True)
     try:
         for position, split in enumerate(splits):
-            for keys in _split_keys(source, split, transform, ids_only=ids_only):
-                poll()
-                if stop.is_set():
-                    return none()
-                keys["split"] = position
-                _spill(keys, folder)
-        parts = [_repeats_of(path, last=last) for path in sorted(folder.iterdir())]
+            scan.patiently(f"looking through the ids of {split.id}", functools.partial(_spill_split, source, split, position, transform, scan))
+        if scan.stop.is_set():
+            return none()
+        parts = [_repeats_of(path, last=scan.last) for path in sorted(scan.folder.iterdir())]
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(scan.folder, ignore_errors=True)
     winners = np.concatenate([np.empty(0, _KEY), *parts])
-    return Repeats(winners[np.argsort(winners["low"], kind="stable")], ids_only)
+    return Repeats(winners[np.argsort(winners["low"], kind="stable")], scan.ids_only)
+
+
+def _spill_split(source: Source, split: Split, position: int, transform: Transform, scan: Scan) -> None:
+    for keys in _split_keys(source, split, transform, ids_only=scan.ids_only):
+        scan.poll()
+        if scan.stop.is_set():
+            return
+        keys["split"] = position
+        _spill(keys, scan.folder)
 
 
 def _split_keys(source: Source, split: Split, transform: Transform, *, ids_only: bool) -> Iterator[npt.NDArray[np.void]]:
@@ -157,6 +177,8 @@ def _spill(keys: npt.NDArray[np.void], folder: Path) -> None:
 def _repeats_of(path: Path, *, last: bool) -> npt.NDArray[np.void]:
     keys = np.fromfile(path, _KEY)
     keys = keys[np.lexsort((keys["row"], keys["split"], keys["high"], keys["low"]))]
+    # a split whose scan failed midway was scanned again: one place is one occurrence
+    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
     same = (keys["low"][1:] == keys["low"][:-1]) & (keys["high"][1:] == keys["high"][:-1])
     first = np.concatenate([[True], ~same])
     final = np.concatenate([~same, [True]])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from migrator.connectors import connector
+from migrator.connectors import opened_source
 from migrator.digest import hash_rows
 from migrator.errors import MigratorError
 from migrator.model import Endpoint, Finding, Plan, Selection
@@ -28,7 +27,7 @@ _RECORDS = 25
 def existing_collection(target: Endpoint) -> Collection | None:
     """Return what the target holds already, or None when it does not exist yet."""
     try:
-        with closing(connector(target.connector).open_source(target)) as opened:
+        with opened_source(target) as opened:
             return opened.describe()
     except MigratorError as error:
         if error.code == "not_found":
@@ -90,7 +89,7 @@ def _foreign(message: str) -> Finding:
 def _compared(plan: Plan, source: Source, namespaces: list[str]) -> tuple[str | None, str | None]:
     """Return an id of the target that the source does not have, and one it has with other content, as far as a sample shows."""
     transform, scope = compile_transform(plan), target_scope(plan)
-    with closing(connector(plan.target.connector).open_source(plan.target)) as target:
+    with opened_source(plan.target) as target:
         for theirs in _spots(target, Selection(scope)):
             ids = theirs.column("id").to_pylist()
             found = [transform.route(source.fetch(ids, name)) for name in namespaces]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from migrator.connectors import connector
+from migrator.connectors import connector, opened_source
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
 from migrator.existing import existing_collection, occupied
@@ -62,7 +61,7 @@ def look(plan: Plan, *, measured: float | None = None) -> Plan:
     capabilities = connector(plan.target.connector).capabilities(plan.target)
     if not capabilities.writes:
         raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose milvus or parquet as the target", code="not_a_target")
-    with closing(connector(plan.source.connector).open_source(plan.source)) as opened:
+    with opened_source(plan.source) as opened:
         collection = opened.describe()
         sample = _sample(opened)
         existing = existing_collection(plan.target)
@@ -115,7 +114,7 @@ def sample_records(source: str, records: int, namespace: str | None) -> list[dic
     """Return the first records of an endpoint, of one namespace or of any."""
     endpoint = parse(source)
     found: list[dict[str, Any]] = []
-    with closing(connector(endpoint.connector).open_source(endpoint)) as opened:
+    with opened_source(endpoint) as opened:
         for split in opened.splits(Selection(None if namespace is None else (namespace,)), 1):
             for chunk in opened.read(split, None, records):
                 found += [record for record in to_dicts(chunk.batch) if namespace in (None, record["namespace"])]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator import configs, planning
-from migrator.connectors import REGISTRY, connector
+from migrator.connectors import REGISTRY, connector, opened_source
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError
 from migrator.ledger import progress
@@ -88,10 +87,9 @@ class Service:
     def inspect(self, endpoint: str) -> Inspection:
         """Return what ``endpoint`` holds, without reading its records where the store allows it."""
         parsed = parse(endpoint)
-        store = connector(parsed.connector)
-        with closing(store.open_source(parsed)) as source:
+        with opened_source(parsed) as source:
             collection = source.describe()
-        return Inspection(render(parsed), collection, store.capabilities(parsed), collection.findings)
+        return Inspection(render(parsed), collection, connector(parsed.connector).capabilities(parsed), collection.findings)
 
     def sample(self, endpoint: str, records: int = 20, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return the first records, metadata parsed."""
@@ -182,7 +180,7 @@ class Service:
         plan = self.manager.plan(run)
         found: dict[str, Any] = {}
         for name, endpoint, rules in (("source", plan.source, plan), ("target", plan.target, Plan(plan.source, plan.target))):
-            with closing(connector(endpoint.connector).open_source(endpoint)) as opened:
+            with opened_source(endpoint) as opened:
                 there = to_dicts(prove.routed_fetch(opened, compile_transform(rules))([record], namespace))
             found[name] = there[0] if there else None
         return found

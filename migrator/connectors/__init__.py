@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from migrator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from migrator.protocols import Connector
+    from migrator.model import Endpoint
+    from migrator.protocols import Connector, Source, Target
 
 REGISTRY = {
     "faiss": "migrator.connectors.faiss",
@@ -23,3 +25,13 @@ def connector(name: str) -> Connector:
     if name not in REGISTRY:
         raise ConfigError(f"there is no connector called {name!r}", fix=f"use one of: {', '.join(sorted(REGISTRY))}", code="unknown_connector")
     return cast("Connector", import_module(REGISTRY[name]))
+
+
+def opened_source(endpoint: Endpoint) -> closing[Source]:
+    """Open ``endpoint`` for reading, for a ``with`` block."""
+    return closing(connector(endpoint.connector).open_source(endpoint))
+
+
+def opened_target(endpoint: Endpoint) -> closing[Target]:
+    """Open ``endpoint`` for writing, for a ``with`` block."""
+    return closing(connector(endpoint.connector).open_target(endpoint))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from migrator.errors import PermanentError
+from migrator import retry
+from migrator.errors import PermanentError, TransientError
 from migrator.ledger import runs as rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from migrator.ledger import Ledger
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from migrator.model import Counts, Plan
 
 _LEAST_REJECTED = 1_000
+T = TypeVar("T")
 
 
 class StopRequestedError(Exception):
@@ -78,6 +81,19 @@ class Attempt:
     def raise_if_stopped(self) -> None:
         if self.asked:
             raise StopRequestedError(self.asked)
+
+    def patiently(self, doing: str, action: Callable[[], T]) -> T:
+        """Return ``action()``, called again after transient errors; ends the attempt here if it was asked to stop meanwhile."""
+
+        def noted(attempt: int, pause: float, error: TransientError) -> None:
+            self.log("warning", f"{doing} again in {pause:.1f} s (attempt {attempt + 1}): {error.message}")
+            self.poll()
+
+        try:
+            return retry.call(action, stop=self.stop, on_retry=noted)
+        except TransientError:
+            self.raise_if_stopped()
+            raise
 
     def on_commit(self, counts: Counts) -> None:
         """Watch the number of rejected records: beyond the cap something is wrong with the plan, not with records."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from migrator import duplicates
-from migrator.connectors import connector
+from migrator.connectors import connector, opened_source, opened_target
 from migrator.errors import ConfigError, TransientError
 from migrator.executors import local
 from migrator.failpoints import failpoint
@@ -42,11 +42,11 @@ def copy(attempt: Attempt) -> str:
     check(plan)
     progress.audit(attempt.ledger, attempt.run)  # before going on from its cursors
     with ExitStack() as stack:
-        source = stack.enter_context(closing(connector(plan.source.connector).open_source(plan.source)))
-        target = stack.enter_context(closing(connector(plan.target.connector).open_target(plan.target)))
-        collection = _unchanged(attempt, source.describe())
+        source = stack.enter_context(_opened(attempt))
+        target = stack.enter_context(attempt.patiently("opening the target", lambda: opened_target(plan.target)))
+        collection = _unchanged(attempt, source)
         attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
-        target.prepare(collection, plan)
+        attempt.patiently("preparing the target", lambda: target.prepare(collection, plan))
         rules = _rules(attempt, source, collection)
         attempt.phase("copying", "copying")
         with _writing(attempt, target) as write:
@@ -54,9 +54,10 @@ def copy(attempt: Attempt) -> str:
         _count_again(attempt, source)
         attempt.phase("finishing", "making the target ready")
         if isinstance(target, PartKeeper):
-            target.keep(progress.parts(attempt.ledger, attempt.run))
+            written = progress.parts(attempt.ledger, attempt.run)
+            attempt.patiently("tidying the target", lambda: target.keep(written))
         failpoint("before_finish")
-        target.finish()
+        attempt.patiently("making the target ready", target.finish)
         failpoint("after_finish")
         resolve(attempt.ledger, attempt.lease, policy=plan.on_duplicate)
         progress.audit(attempt.ledger, attempt.run)
@@ -66,9 +67,8 @@ def copy(attempt: Attempt) -> str:
 
 def prove_again(attempt: Attempt) -> str:
     """Prove a finished run anew, reading both sides; return the status."""
-    plan = attempt.plan
-    with closing(connector(plan.source.connector).open_source(plan.source)) as source:
-        collection = _unchanged(attempt, source.describe())
+    with _opened(attempt) as source:
+        collection = _unchanged(attempt, source)
         rules = _rules(attempt, source, collection)
     progress.audit(attempt.ledger, attempt.run)
     attempt.phase("verifying", "proving again: reading both sides")
@@ -79,8 +79,8 @@ def rehearse(attempt: Attempt) -> str:
     """Read and judge everything, write nothing; the counts say what a run would do."""
     plan = attempt.plan
     check(plan)
-    with closing(connector(plan.source.connector).open_source(plan.source)) as source:
-        collection = _unchanged(attempt, source.describe())
+    with _opened(attempt) as source:
+        collection = _unchanged(attempt, source)
         attempt.phase("preparing", "dry run: reading the source")
         rules = _rules(attempt, source, collection)
         attempt.phase("copying", "dry run: reading and mapping, writing nothing")
@@ -90,8 +90,13 @@ def rehearse(attempt: Attempt) -> str:
     return "incomplete"
 
 
-def _unchanged(attempt: Attempt, collection: Collection) -> Collection:
+def _opened(attempt: Attempt) -> closing[Source]:
+    return attempt.patiently("opening the source", lambda: opened_source(attempt.plan.source))
+
+
+def _unchanged(attempt: Attempt, source: Source) -> Collection:
     """Return the source with its metric settled; refuse to resume over a source that is another one by now."""
+    collection = attempt.patiently("looking at the source", source.describe)
     if collection.metric is None:
         planned = attempt.plan.collection.metric if attempt.plan.collection else None
         collection = dataclasses.replace(collection, metric=planned or "cosine")
@@ -107,7 +112,8 @@ def _unchanged(attempt: Attempt, collection: Collection) -> Collection:
 def _count_again(attempt: Attempt, source: Source) -> None:
     """Keep what the source counts now beside what reading it gave: a scan that missed records must not pass as whole."""
     chosen = attempt.plan.selection.namespaces
-    counted = sum(count for name, count in source.describe().namespaces.items() if chosen is None or name in chosen)
+    found = attempt.patiently("counting the source", source.describe).namespaces
+    counted = sum(count for name, count in found.items() if chosen is None or name in chosen)
     rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run))
 
 
@@ -120,7 +126,7 @@ def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:
     expected = {name: count for name, count in collection.namespaces.items() if chosen is None or name in chosen}
     attempt.total = sum(expected.values())
     if not progress.splits(attempt.ledger, attempt.run):
-        splits = list(source.splits(plan.selection, plan.workers, align=_records(plan)))
+        splits = attempt.patiently("splitting the source", lambda: list(source.splits(plan.selection, plan.workers, align=_records(plan))))
         progress.add_splits(attempt.ledger, attempt.lease, splits, {} if transform.routes else expected)
     rows.update(attempt.ledger, attempt.lease, total=attempt.total)
     ids_only = capabilities.ids_unique_across_namespaces and (len(collection.namespaces) > 1 or transform.routes)
@@ -136,9 +142,8 @@ def _repeats(attempt: Attempt, source: Source, *, ids_only: bool) -> duplicates.
     attempt.log("info", "looking for ids that occur more than once")
     splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
     last = attempt.plan.on_duplicate == "last"
-    found = duplicates.find(
-        source, splits, compile_transform(attempt.plan), folder=attempt.folder / "keys", last=last, ids_only=ids_only, stop=attempt.stop, poll=attempt.poll
-    )
+    scan = duplicates.Scan(attempt.folder / "keys", last, ids_only, attempt.stop, attempt.poll, attempt.patiently)
+    found = duplicates.find(source, splits, compile_transform(attempt.plan), scan)
     attempt.raise_if_stopped()
     found.save(kept)
     if len(found.winners):
@@ -157,7 +162,7 @@ def _writing(attempt: Attempt, target: Target) -> Iterator[Writer]:
     if plan.on_conflict == "upsert" and not plan.new_only:
         yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
         return
-    with closing(connector(plan.target.connector).open_source(plan.target)) as present:
+    with attempt.patiently("opening the target", lambda: opened_source(plan.target)) as present:
         unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
         everywhere = tuple(present.describe().namespaces) if unique else ()
         yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log, everywhere)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrator.connectors import connector
+from migrator.connectors import opened_source
 from migrator.digest import hash_rows
 from migrator.existing import target_scope
 from migrator.ledger import progress
@@ -41,15 +41,15 @@ def run(attempt: Attempt, rules: Rules, *, anew: bool) -> str:
     copied = progress.counts(attempt.ledger, attempt.run).copied
     rows.update(attempt.ledger, attempt.lease, to_verify=copied * (2 if anew else 1), verified=0)
     with ExitStack() as stack:
-        target = _opened(stack, plan.target)
+        target = _opened(attempt, stack, plan.target)
 
         def source_side() -> Side:
-            source = _opened(stack, plan.source)
+            source = _opened(attempt, stack, plan.source)
             splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
             return Side(source, splits, READ_RECORDS, _expected(attempt, rules), routed_fetch(source, rules.transform))
 
         written = plan.with_(selection=Selection(target_scope(plan)), mapping=Mapping())
-        side = _selected_side(target, compile_transform(written), plan.workers)
+        side = _selected_side(attempt, target, compile_transform(written))
         found = compare(source_side, side, recorded, walk=lambda: _walk(attempt), folder=attempt.folder, extra_allowed=plan.merge)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
@@ -59,20 +59,20 @@ def pair(attempt: Attempt) -> str:
     """Compare two collections as they are, the source's records routed by the plan's rules; return the status."""
     plan = attempt.plan
     with ExitStack() as stack:
-        source, target = _opened(stack, plan.source), _opened(stack, plan.target)
-        counted = source.describe().count + target.describe().count
+        source, target = _opened(attempt, stack, plan.source), _opened(attempt, stack, plan.target)
+        counted = attempt.patiently("counting", lambda: source.describe().count + target.describe().count)
         attempt.phase("verifying", f"reading both collections, {counted:,} records")
         rows.update(attempt.ledger, attempt.lease, to_verify=counted, verified=0, total=counted)
-        ours = _selected_side(source, compile_transform(plan), plan.workers)
+        ours = _selected_side(attempt, source, compile_transform(plan))
         wanted = plan.with_(selection=Selection(target_scope(plan), plan.selection.filter), mapping=Mapping())
-        theirs = _selected_side(target, compile_transform(wanted), plan.workers)
+        theirs = _selected_side(attempt, target, compile_transform(wanted))
         found = compare(lambda: ours, theirs, None, walk=lambda: _walk(attempt), folder=attempt.folder)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
 
 
-def _opened(stack: ExitStack, endpoint: Endpoint) -> Source:
-    return stack.enter_context(closing(connector(endpoint.connector).open_source(endpoint)))
+def _opened(attempt: Attempt, stack: ExitStack, endpoint: Endpoint) -> Source:
+    return stack.enter_context(attempt.patiently("opening a collection", lambda: opened_source(endpoint)))
 
 
 def _walk(attempt: Attempt) -> Walk:
@@ -92,13 +92,14 @@ def _expected(attempt: Attempt, rules: Rules) -> Callable[[Chunk, int], Content]
     return content
 
 
-def _selected_side(source: Source, transform: Transform, workers: int) -> Side:
+def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Side:
     def content(chunk: Chunk, split_position: int) -> Content:
         del split_position
         batch = transform.route(transform.selected(chunk.batch))
         return batch, hash_rows(batch)
 
-    return Side(source, list(source.splits(Selection(), workers)), READ_RECORDS, content, routed_fetch(source, transform))
+    splits = attempt.patiently("splitting a collection", lambda: list(source.splits(Selection(), attempt.plan.workers)))
+    return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform))
 
 
 def routed_fetch(source: Source, transform: Transform) -> Callable[[Sequence[str], str], pa.RecordBatch]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from migrator import records
 from migrator.connectors import memory
-from migrator.errors import ConfigError, PlanError
+from migrator.errors import ConfigError, PlanError, TransientError
 from migrator.model import Capabilities
 from migrator.service import PlanOptions
 from tests.runs.conftest import Ended, contents
@@ -82,6 +84,24 @@ def test_passing_faults_leave_no_trace(seed, copy, collections, fault):
     assert (str(ended), ended.counts) == ("proven", (60, 60, 0, 0, 0))
     assert contents(collections["target"]) == contents(source)
     assert "again" in ended.log
+
+
+@pytest.mark.parametrize("method", ["describe", "splits", "keys", "prepare", "finish"])
+def test_a_store_that_is_out_of_reach_for_a_moment_is_asked_again(seed, service, collections, monkeypatch, method):
+    seed("source", numbered(60), numbered(2, start=3))
+    plan = service.plan("memory:source", "memory:target", PlanOptions(batch=10))
+    original, calls = getattr(memory.MemoryStore, method), itertools.count()
+
+    def shaky(self, *arguments, **options):
+        if next(calls) % 2 == 0:
+            raise TransientError("the line is down", fix="wait")
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(memory.MemoryStore, method, shaky)
+    ended = Ended(service, service.start(plan))
+    assert (str(ended), ended.counts) == ("proven", (62, 60, 0, 0, 2))
+    assert len(contents(collections["target"])) == 60
+    assert "the line is down" in ended.log
 
 
 def test_a_refusal_for_good_stops_the_run_and_resuming_finishes_it(seed, copy, service, collections):

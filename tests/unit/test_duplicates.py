@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator import duplicates, endpoints
+from migrator import duplicates, endpoints, retry
 from migrator.connectors import memory
+from migrator.errors import TransientError
 from migrator.model import Endpoint, Mapping, Plan, Selection
 from migrator.transform import compile_transform, routed
 from tests.unit.batches import batch_of
@@ -40,8 +41,8 @@ def tidy():
 
 
 def find(source, splits, transform, folder, **options):
-    options = {"last": False, "ids_only": False, "stop": threading.Event(), "poll": lambda: None, **options}
-    return duplicates.find(source, splits, transform, folder=folder, **options)
+    options = {"last": False, "ids_only": False, "stop": threading.Event(), "poll": lambda: None, "patiently": lambda _doing, action: action(), **options}
+    return duplicates.find(source, splits, transform, duplicates.Scan(folder, **options))
 
 
 @given(st.lists(records, max_size=25), selections, mappings, st.booleans(), st.booleans(), st.integers(1, 4))
@@ -99,3 +100,22 @@ def test_a_stop_leaves_no_files(tmp_path):
     source = store([{"id": "a"}, {"id": "a"}])
     find(source, list(source.splits(Selection(), 1)), compile_transform(Plan(Endpoint("a", "b"), Endpoint("c", "d"))), tmp_path / "keys", stop=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scan_that_fails_midway_counts_no_occurrence_twice(tmp_path):
+    source = store([{"id": name} for name in "abcabd"])
+    failures = iter([True, False])
+
+    class Shaky(memory.MemoryStore):
+        def keys(self, split):
+            for batch in super().keys(split):
+                yield batch.slice(0, 3)
+                if next(failures):
+                    raise TransientError("gone", fix="wait")
+                yield batch.slice(3)
+
+    source.__class__ = Shaky
+    patiently = lambda _doing, action: retry.call(action, stop=threading.Event())  # noqa: E731
+    plan = Plan(Endpoint("a", "b"), Endpoint("c", "d"))
+    repeats = find(source, list(source.splits(Selection(), 1)), compile_transform(plan), tmp_path / "keys", patiently=patiently)
+    assert sorted(repeats.winners["row"].tolist()) == [0, 1]
