@@ -73,9 +73,10 @@ class Inspection:
 class Service:
     """Everything the product does, over one home folder. Raises ``MigratorError`` for what the user can mend."""
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(self, home: Path | None = None, *, yielding: bool = False) -> None:
+        """Open ``home``. ``yielding`` runs let other threads have the processor first: a page stays quick while they go."""
         self.home = (home or default_home()).expanduser().absolute()
-        self.manager = Manager(self.home)
+        self.manager = Manager(self.home, yielding=yielding)
         self.uploads = self.home / "uploads"
 
     def close(self) -> None:

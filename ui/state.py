@@ -26,7 +26,7 @@ def service() -> Service:
     global _service  # noqa: PLW0603 - the one place where the process keeps it
     with _lock:
         if _service is None:
-            _service = Service()
+            _service = Service(yielding=True)
         return _service
 
 

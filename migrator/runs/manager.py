@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 import traceback
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 """What a proof can come to."""
+NICE = 10
 
 
 class Manager:
     """The runs of one home folder. Several processes may share the folder; each run is driven by one at a time."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, yielding: bool = False) -> None:
         self.home = home
+        self._yielding = yielding
         self.ledger = Ledger(home / "ledger.db")
         self._threads: dict[str, threading.Thread] = {}
         self._unrecorded: dict[str, dict[str, str]] = {}
@@ -74,6 +77,8 @@ class Manager:
             raise failure[0]
 
     def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError]) -> None:
+        if self._yielding:
+            _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
                 lease = rows.begin(self.ledger, run, "preparing")
@@ -137,6 +142,12 @@ class Manager:
 
 def _as_row(error: MigratorError) -> dict[str, str]:
     return error.to_json() | {"exit_code": str(error.exit_code)}
+
+
+def _let_others_go_first() -> None:
+    """Lower the priority of this thread and of those it starts: what shares the cores with a run stays quick (sched(7), "nice value")."""
+    if sys.platform == "linux":  # elsewhere the priority is the whole process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _ending(attempt: Attempt, work: Callable[[Attempt], str]) -> tuple[str, dict[str, str] | None]:

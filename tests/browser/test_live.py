@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.browser]
 
 DIMENSION = 64
-BOUND = 1_000
-"""Milliseconds. Less than 300 on two idle cores; here the run, the server, Chromium and other tests share them."""
+BOUND = 300
+"""Milliseconds, on two cores that the run, the server and Chromium share."""
 RERUNS = """seconds => new Promise(done => {
   const app = document.querySelector('[data-testid=stApp]'), took = []; let began = null;
   const watch = new MutationObserver(() => {
@@ -97,10 +97,34 @@ def test_a_look_at_a_run_at_full_speed_is_quick(start, capsys):
     page = start(400_000, batch=100, theme="dark")
     expect(page.tab.get_by_text(re.compile(r"copying .* [6-9] s elapsed"))).to_be_visible()
     page.picture("run_dark")
-    took = page.tab.evaluate(RERUNS, 10)
-    with capsys.disabled():
-        print(f"\nreruns while running: {len(took)}, median {statistics.median(took):.0f} ms, slowest {max(took):.0f} ms")  # noqa: T201
-    assert len(took) >= 5
-    assert statistics.median(took) < BOUND
+    assert middle(page, 10, capsys) < BOUND
     page.press("Cancel")
     badge(page, "cancelled").to_be_visible()
+
+
+@pytest.mark.slow
+def test_a_look_at_an_export_that_takes_all_cores_is_quick(visit, tmp_path, capsys):
+    index = faiss.IndexFlatL2(128)
+    for seed in range(50):
+        index.add(np.random.default_rng(seed).standard_normal((100_000, 128), np.float32))
+    faiss.write_index(index, str(tmp_path / "large.index"))
+    del index
+    page = visit()
+    page.open("export")
+    page.fill("export_source", f"faiss:{tmp_path}/large.index")
+    page.fill("export_folder", str(tmp_path / "out"))
+    page.press("Export")
+    page.title("Run")
+    assert middle(page, 6, capsys) < BOUND
+    badge(page, "running").to_be_visible()
+    page.press("Cancel")
+    badge(page, "cancelled").to_be_visible()
+
+
+def middle(page, seconds, capsys):
+    """Return the median of the milliseconds that the page's reruns take during ``seconds``."""
+    took = page.tab.evaluate(RERUNS, seconds)
+    with capsys.disabled():
+        print(f"\nreruns while running: {len(took)}, median {statistics.median(took):.0f} ms, slowest {max(took):.0f} ms")  # noqa: T201
+    assert len(took) >= 4
+    return statistics.median(took)

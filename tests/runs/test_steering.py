@@ -309,3 +309,17 @@ def test_a_run_taken_over_may_not_commit_any_more(service, slow):
     assert not any(thread.name == f"run-{slow}" for thread in threading.enumerate())
     after = service.status(slow)["counts"]
     assert after["copied"] - before["copied"] <= 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+@pytest.mark.parametrize(("yielding", "nice"), [(True, 10), (False, 0)])
+def test_the_runs_of_a_dashboard_let_others_go_first(seed, tmp_path, yielding, nice):
+    seed("source", numbered(30))
+    target = seed("target")
+    seen = set()
+    target.on_write = lambda _number, _batch: seen.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    with closing(Service(tmp_path / "own", yielding=yielding)) as service:
+        before = os.getpriority(os.PRIO_PROCESS, 0)
+        ended = Ended(service, service.start(service.plan("memory:source", "memory:target", PlanOptions(batch=10))))
+        assert (str(ended), seen) == ("proven", {before + nice})
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
