@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from migrator import endpoints
+from migrator import endpoints, secrets
 from migrator.errors import ConfigError
+from ui import stores
+
+if TYPE_CHECKING:
+    from migrator.model import Endpoint
 
 
 def hosted() -> bool:
@@ -19,6 +24,7 @@ def check(text: str, home: Path) -> str:
     if not text or not hosted():
         return text
     endpoint = endpoints.parse(text)
+    _check_variables(endpoint)
     paths = [endpoint.options[name] for name in ("ids", "metadata") if endpoint.options.get(name)]
     if endpoint.connector == "milvus":
         paths = [uri for uri in [endpoint.options.get("uri", "")] if "://" not in uri]
@@ -32,3 +38,16 @@ def check(text: str, home: Path) -> str:
                 code="local_refused",
             )
     return text
+
+
+def _check_variables(endpoint: Endpoint) -> None:
+    """Refuse secrets from any other variable of the environment than those the cards offer: an endpoint could send them anywhere."""
+    offered = {f"env:{secret.variable}" for store in stores.KNOWN if store.connector == endpoint.connector for secret in store.secrets}
+    for name in sorted(secrets.SECRET_OPTIONS & endpoint.options.keys()):
+        value = endpoint.options[name]
+        if value.startswith("env:") and value not in offered:
+            raise ConfigError(
+                f"this shared installation does not read {name} from {value.removeprefix('env:')}",
+                fix="type it into its field instead",
+                code="variable_refused",
+            )

@@ -113,6 +113,18 @@ def test_a_shared_installation_opens_no_file_of_its_server(app, tmp_path, monkey
     assert "does not open files of its server" in shown(app)
 
 
+def test_a_shared_installation_gives_no_other_variable_of_its_environment_away(app, monkeypatch):
+    monkeypatch.setenv("MIGRATOR_HOSTED", "1")
+    monkeypatch.setenv("DATABASE_PASSWORD", "hush")
+    app.text_input(key="target_milvus_uri").input("http://127.0.0.1:1")
+    app.text_input(key="target_milvus_resource").input("things")
+    app.text_input(key="target_milvus_*").input("token=env:DATABASE_PASSWORD").run()
+    assert app.session_state["target_endpoint"] == ""
+    assert "does not read token from DATABASE" in shown(app)
+    app.text_input(key="target_milvus_*").input("token=env:MILVUS_TOKEN").run()
+    assert app.session_state["target_endpoint"] == "milvus:things?uri=http://127.0.0.1:1&token=env:MILVUS_TOKEN"
+
+
 def test_a_plan_file_fills_both_sides_and_the_options(app, service, tmp_path):
     source = index(tmp_path / "a")
     plan = service.plan(source, f"milvus:things?uri={tmp_path}/a.db&shards=2", PlanOptions(workers=3, batch=123, namespace_from="lang", on_conflict="skip"))
