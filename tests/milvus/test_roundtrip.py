@@ -17,6 +17,7 @@ from migrator.records import canonical_metadata, make_batch, to_dicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from tests.contract.milvus_harness import MilvusLiteHarness, MilvusServerHarness
 
@@ -225,3 +226,17 @@ def test_server_without_sparse_vectors_says_so(milvus_server: Any) -> None:
     batch = batch_of()
     with pytest.raises(PlanError, match=r"sparse vectors, and Milvus 2\.3\.5 has none"):
         write(store.new_target(), batch, sparse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 2**27])
+def test_lite_flushes_vectors_without_making_python_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    def slow(_memtable: Any, _rows: Any) -> None:
+        raise AssertionError("every component became a Python float")
+
+    monkeypatch.setattr("milvus_lite.storage.memtable.MemTable._build_data_table", slow)
+    monkeypatch.setattr("milvus_lite.engine.collection.MEMTABLE_MEMORY_LIMIT", limit)  # a flush after every write, or one of all
+    endpoint = f"milvus:flushed?uri={tmp_path}/a.db"
+    older, newer = batch_of(["", "en"], seed=1), batch_of(["", "en"], seed=2)
+    write(endpoint, older, newer.slice(3, 5))
+    wanted = by_id(to_dicts(older)) | by_id(to_dicts(newer.slice(3, 5)))
+    assert by_id(read(endpoint)) == wanted

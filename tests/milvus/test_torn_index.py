@@ -40,3 +40,4 @@ def test_a_torn_index_file_is_built_again(tmp_path: Path) -> None:
     with closing(milvus.open_source(parse(f"milvus:t?uri={path}"))) as source:
         assert source.describe().count == ROWS
         assert source.describe().metric == "euclidean"
+        assert len(source.search([[0.0] * 8], 3, None)[0]) == 3  # reading needs no index, a search builds it again

@@ -73,6 +73,7 @@ class Engine:
         """
         with self._lease.writing:
             collection = self._collection
+            _flush_arrow_as_arrow(collection._memtable)  # noqa: SLF001
             for bucket, chosen in self._buckets(columns, layout, partition):
                 rows = len(columns) if chosen is None else len(chosen)
                 first = collection._next_seq  # noqa: SLF001
@@ -178,6 +179,22 @@ class Engine:
         if layout.dynamic:
             page.dynamic = view.column("$meta", positions).to_pylist()
         return page
+
+
+def _flush_arrow_as_arrow(memtable: Any) -> None:
+    """Have ``memtable`` flush its rows without turning each component into a Python float: a second and 100 MB for 5 million of them."""
+    if not all(hasattr(memtable, name) for name in ("_build_data_table", "_insert_batches", "_data_schema")):
+        return
+
+    def build(rows: list[tuple[int, int]]) -> pa.Table:
+        batches, schema = memtable._insert_batches, memtable._data_schema  # noqa: SLF001
+        whole = pa.Table.from_batches(batches).select(schema.names).cast(schema)
+        first = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        places = np.array(rows, np.int64).reshape(-1, 2)
+        chosen = first[places[:, 0]] + places[:, 1]
+        return whole if np.array_equal(chosen, np.arange(whole.num_rows)) else whole.take(pa.array(chosen))
+
+    memtable._build_data_table = build  # noqa: SLF001
 
 
 def _texts(values: Sequence[Any] | None, rows: int) -> list[Any]:

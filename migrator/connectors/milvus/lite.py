@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -68,6 +69,7 @@ class Lease:
             del _open[self._engine.path]
             if self._engine.owned:
                 _manager().release_server(self._engine.path)
+                gc.collect()  # it keeps every row in memory, in cycles of references: the next opening would keep them once more
 
 
 def borrow(path: Path) -> Lease:

@@ -57,10 +57,13 @@ class Reader(Protocol):
         """Return the rows that exist among ``keys``, at most ``MAX_WINDOW`` of them."""
 
 
-def reader_for(wire: Wire, collection: str) -> Reader:
-    """Return the fastest reader of ``collection`` that ``wire`` allows."""
-    engine = engine_for(wire.lease, collection, wire.settings.database) if wire.lease is not None else None
-    return EngineReader(engine) if engine is not None else RemoteReader(wire)
+def reader_for(wire: Wire, layout: Layout) -> Reader:
+    """Return the fastest reader of a collection that ``wire`` allows; queries need it loaded, the engine has the rows anyway."""
+    engine = engine_for(wire.lease, layout.collection, wire.settings.database) if wire.lease is not None else None
+    if engine is not None:
+        return EngineReader(engine)
+    ensure_loaded(wire, layout)
+    return RemoteReader(wire)
 
 
 class EngineReader:

@@ -10,7 +10,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 
 from migrator.connectors.milvus import names
 from migrator.connectors.milvus.layout import METRIC_NAMES
-from migrator.connectors.milvus.reading import STRONG
+from migrator.connectors.milvus.reading import STRONG, ensure_loaded
 from migrator.errors import PlanError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def search_places(
     """Return for each of ``vectors`` its ``top_k`` nearest in all ``places`` as (id, Milvus's score), best first."""
     merged: list[list[tuple[str, float]]] = [[] for _ in vectors]
     for place, layout in places:
+        ensure_loaded(wire, layout)
         for found, hits in zip(merged, _search(wire, place, layout, vectors, top_k=top_k, namespace=namespace), strict=True):
             found.extend(hits)
     nearest_is_least = bool(places) and places[0][1].metric == "euclidean"

@@ -13,7 +13,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 from migrator.connectors.milvus import names, search
 from migrator.connectors.milvus.layout import SCALARS, Layout, read_layout
 from migrator.connectors.milvus.pages import to_batch
-from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, ensure_loaded, reader_for
+from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, reader_for
 from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Chunk, Collection, Finding, Split
 from migrator.records import constant, empty_batch
@@ -48,12 +48,11 @@ class MilvusSource:
             raise ConfigError(f"Milvus at {wire.address} has no collection {settings.collection}", fix=f"it has: {known}", code="not_found")
 
     def _open(self, collection: str) -> tuple[Layout, Reader]:
-        """Return layout and reader of ``collection``, loaded."""
+        """Return layout and reader of ``collection``."""
         with self._lock:
             if collection not in self._layouts:
                 layout = read_layout(self._wire, collection, self._settings)
-                ensure_loaded(self._wire, layout)
-                self._readers[collection] = reader_for(self._wire, collection)
+                self._readers[collection] = reader_for(self._wire, layout)
                 self._layouts[collection] = layout
             return self._layouts[collection], self._readers[collection]
 

@@ -188,7 +188,7 @@ class MilvusTarget:
         ensure_loaded(self._wire, layout)  # Milvus finds what a filter deletes with a query
         if layout.lite and place.partition is not None and keys:
             # Lite deletes a key in all partitions, whichever one it is told (DeltaIndex.is_deleted)
-            keys = reader_for(self._wire, place.collection).fetch(layout, place, keys).keys.to_pylist()
+            keys = reader_for(self._wire, layout).fetch(layout, place, keys).keys.to_pylist()
         self._delete_keys(keys, layout, place, f"{layout.namespace.name} == {names.literal(namespace)}" if layout.namespace else "")
         engine = self._engines.get(place.collection)
         if engine is not None:
