@@ -24,6 +24,9 @@ exit codes: 0 done and proven; 1 finished but not equal, or records rejected; 2 
 """
 
 
+_ENDPOINT = "connector:resource?option=value, e.g. faiss:./photos.index (python -m migrator --help shows more)"
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments the way every other error is said."""
 
@@ -51,28 +54,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _endpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("endpoint", metavar="ENDPOINT")
+    parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
 
 
 def _pair(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("target", metavar="TARGET")
+    parser.add_argument("source", metavar="SOURCE", help=f"where records come from: {_ENDPOINT}")
+    parser.add_argument("target", metavar="TARGET", help="where they go, written in the same way")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("run", metavar="RUN", help="a run's id, as the runs command lists it")
 
 
 def _plan_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("plan", metavar="plan.yaml")
+    parser.add_argument("plan", metavar="plan.yaml", help="a file the plan command or the dashboard wrote")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("endpoints", metavar="RUN | SOURCE TARGET", nargs="+")
+    parser.add_argument("endpoints", metavar="RUN | SOURCE TARGET", nargs="+", help="a run's id, or two endpoints")
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_positive, default=8501)
+    parser.add_argument("--port", type=_positive, default=8501, help="port to listen on (default 8501)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
 
 
@@ -92,7 +95,7 @@ def _selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target-namespace", metavar="NS", help="put every record into this namespace")
     parser.add_argument("--namespace-from", metavar="FIELD", help="route each record to the namespace its metadata field names")
     parser.add_argument("--filter", type=_json_object, metavar="JSON", help='only records matching, e.g. \'{"year": {"$gte": 1900}}\'')
-    parser.add_argument("--workers", type=_positive, default=2, metavar="N")
+    parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="parts of the source copied at once (default 2)")
 
 
 def _planning(parser: argparse.ArgumentParser) -> None:
@@ -102,8 +105,8 @@ def _planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-conflict", choices=("upsert", "skip", "fail"), help="what to do with ids the target holds already")
     parser.add_argument("--on-duplicate", choices=("fail", "first", "last"), default="fail", help="which record counts when the source has an id twice")
     parser.add_argument("--accept-lossy", action="store_true", help="go on although the plan says what will be lost")
-    parser.add_argument("--executor", choices=("local", "ray"), default="local")
-    parser.add_argument("--route", choices=("direct", "staged"), default="direct")
+    parser.add_argument("--executor", choices=("local", "ray"), default="local", help="where the work is done; only local is available yet")
+    parser.add_argument("--route", choices=("direct", "staged"), default="direct", help="how records travel; only direct is available yet")
 
 
 def _positive(text: str) -> int:
@@ -153,9 +156,9 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ),
     ("runs", "list all runs, newest first", ()),
     ("status", "show one run", (_run,)),
-    ("resume", "go on with a paused, interrupted or failed run", (_run,)),
+    ("resume", "go on with a paused, interrupted, failed or cancelled run", (_run,)),
     ("pause", "pause a run, in whatever process it is", (_run,)),
-    ("cancel", "end a run; what was written stays", (_run,)),
+    ("cancel", "stop a run; what was written stays, and resume can still go on with it", (_run,)),
     (
         "verify",
         "prove a run again, or two collections equal",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from migrator import __main__ as entry
 
 SEEN = """
 import json, sys
@@ -35,3 +38,12 @@ def test_a_copy_between_files_needs_no_pandas(tmp_path):
     ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, env={**os.environ, "MIGRATOR_HOME": str(tmp_path / "home")}, check=False)
     assert json.loads(ended.stdout)["verdict"] == "proven", ended.stdout
     assert not [line for line in ended.stderr.splitlines() if line.startswith("import time:") and line.split("|")[-1].strip().startswith("pandas.")]
+
+
+def test_a_signal_while_it_starts_is_an_interruption(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("migrator.cli.startup.leave_pandas_out", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        assert entry.main() == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
