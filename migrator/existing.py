@@ -55,7 +55,8 @@ def _shape(source: Collection, target: Collection) -> list[Finding]:
         return [Finding("blocking", "dimension_differs", message, "choose another target name, or drop the existing collection")]
     if None not in (target.metric, source.metric) and target.metric != source.metric:
         message = f"the target exists with metric {target.metric}; the source has {source.metric}"
-        return [Finding("blocking", "metric_differs", message, "choose another target name, or give ?metric= with the source if that is what its vectors mean")]
+        fix = "choose another target name, or tell the metric of the source (metric=) if that is what its vectors mean"
+        return [Finding("blocking", "metric_differs", message, fix)]
     return []
 
 
@@ -77,13 +78,14 @@ def _looked_at(holds: str, foreign: str | None, different: str | None) -> Findin
         return _foreign(f"{holds}, among them {foreign!r}, which the source does not have")
     if different is not None:
         message = f"{holds}, among them {different!r} with other content than in the source"
-        fix = "choose an empty target, or give --on-conflict upsert to overwrite such records, or skip to keep them"
+        fix = "choose an empty target, or say what happens to such records: upsert overwrites, skip keeps them (When the target has the id; --on-conflict)"
         return Finding("blocking", "target_records_differ", message, fix)
     return Finding("info", "target_not_empty", f"{holds}; all that were looked at are the source's own, and are written again")
 
 
 def _foreign(message: str) -> Finding:
-    return Finding("blocking", "target_has_foreign_records", message, "choose an empty target, or give --on-conflict upsert to add to what is there")
+    fix = "choose an empty target, or add to what is there with upsert (When the target has the id; --on-conflict upsert)"
+    return Finding("blocking", "target_has_foreign_records", message, fix)
 
 
 def _compared(plan: Plan, source: Source, namespaces: list[str]) -> tuple[str | None, str | None]:

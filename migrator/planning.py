@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from migrator.protocols import Source
 
 SAMPLE = 20
-_ASSUMED_RECORDS_PER_SECOND = {"milvus": 3_000, "parquet": 100_000, "memory": 300_000}
+_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "parquet": 100_000, "memory": 300_000}
+"""For vectors of up to ``_USUAL_DIMENSION`` components; longer ones take longer in proportion."""
+_USUAL_DIMENSION = 384
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class PlanOptions:
 def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None) -> Plan:
     """Look at both sides and return the plan with its findings and estimate. Nothing is written.
 
-    ``measured`` is the records/s of an earlier run between the same stores, if there was one.
+    ``measured`` is the records/s of an earlier run between the same stores, if there was one, as ``comparable_rate`` gives it.
     """
     return look(draft(parse(source), parse(target), options), measured=measured)
 
@@ -127,6 +129,10 @@ def _unsupported(plan: Plan) -> list[Finding]:
     findings = []
     if plan.route == "staged":
         findings.append(Finding("blocking", "route_unavailable", "the staged route is not available for these stores yet", "use --route direct"))
+    if not connector(plan.target.connector).capabilities(plan.target).merges and (plan.new_only or plan.on_conflict != "upsert"):
+        message = "this target is written anew by each run, so there is nothing to compare new records with"
+        fix = "leave out the choice of what happens to ids that are there (--on-conflict, --new-only)"
+        findings.append(Finding("blocking", "target_not_merging", message, fix))
     if plan.executor == "ray":
         findings.append(Finding("blocking", "executor_unavailable", "the Ray executor is not available yet", "use --executor local"))
     return findings
@@ -141,9 +147,8 @@ def _fit(collection: Collection, capabilities: Capabilities) -> list[Finding]:
         message = "the target cannot hold sparse values; records that have them will be rejected"
         findings.append(Finding("lossy", "sparse_lost", message, "choose another target, or accept the loss"))
     if collection.metric is None:
-        findings.append(
-            Finding("info", "metric_unknown", "the source does not record a metric; cosine is assumed", "give ?metric= with the source to choose another")
-        )
+        message = "the source does not record a metric; cosine is assumed"
+        findings.append(Finding("info", "metric_unknown", message, "tell the metric of the source (metric=) if it is another"))
     elif collection.metric not in capabilities.metrics:
         findings.append(Finding("blocking", "metric_unsupported", f"the target has no metric {collection.metric}", "choose another target"))
     if collection.fields and not capabilities.metadata:
@@ -169,16 +174,26 @@ def _estimate(collection: Collection, sample: pa.RecordBatch | None, plan: Plan,
     metadata = 0.0
     if sample is not None and len(sample):
         metadata = (sample.column("metadata").nbytes + sample.column("id").nbytes) / len(sample)
-    rate = measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000) * 384 / max(384, collection.dimension)
-    basis = f"{rate:,.0f} records/s, " + ("measured in the last run between these stores" if measured else "assumed until a run has measured it")
+    rate = (measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000)) * _slower(collection.dimension)
+    basis = f"{rate:,.0f} records/s, " + ("as in the last run between these stores" if measured else "assumed until a run has measured it")
     vectors = records * collection.dimension * 4
     return {
         "records": records,
+        "filtered": plan.selection.filter is not None,
         "payload_bytes": int(vectors + records * metadata),
         "vector_bytes": vectors,
         "seconds": records / rate,
         "basis": basis,
     }
+
+
+def comparable_rate(records: int, seconds: float, dimension: int) -> float:
+    """Return the records/s of a run as they would have been with vectors of the usual dimension."""
+    return records / seconds / _slower(dimension)
+
+
+def _slower(dimension: int) -> float:
+    return _USUAL_DIMENSION / max(_USUAL_DIMENSION, dimension)
 
 
 def check(plan: Plan) -> None:

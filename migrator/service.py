@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +20,15 @@ from migrator.planning import PlanOptions
 from migrator.records import to_dicts
 from migrator.runs import Manager, prove, result, view
 from migrator.transform import compile_transform
+from migrator.verify.proof import DIFFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Inspection", "PlanOptions", "Service", "command", "default_home", "dump_plan", "load_plan", "stores"]
 
+LEAST_MEASURED = 5_000
+"""Records of a run whose speed says something about another's: in smaller ones, opening and finishing take most of the time."""
 command = planning.command
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
@@ -115,8 +119,10 @@ class Service:
         pair = (parse(source).connector, parse(target).connector)
         for row in rows.listed(self.manager.ledger)[:50]:
             known = (row["source"].partition(":")[0], row["target"].partition(":")[0])
-            if known == pair and row["kind"] == "copy" and row["status"] == "proven" and row["active_seconds"] > 1:
-                return progress.counts(self.manager.ledger, row["run"]).scanned / float(row["active_seconds"])
+            seen = json.loads(row["facts"]).get("source")
+            if known == pair and row["kind"] == "copy" and row["status"] == "proven" and seen and seen["records"] >= LEAST_MEASURED:
+                scanned = progress.counts(self.manager.ledger, row["run"]).scanned
+                return planning.comparable_rate(scanned, float(row["active_seconds"]), seen["dimension"])
         return None
 
     def start(self, plan: Plan, *, dry_run: bool = False, owner: str = "") -> str:
@@ -203,15 +209,16 @@ class Service:
         return result.write_rejected(self.manager.ledger, run, self.manager.folder(run))
 
     def artifacts(self, run: str) -> list[dict[str, Any]]:
-        """Return the files a run left: exported Parquet files, its report, its rejected records, its plan."""
+        """Return the files a run left: its report, all its differences, its rejected records, its plan, and what it exported."""
         plan, folder = self.manager.plan(run), self.manager.folder(run)
         plan_file = folder / "plan.yaml"
         plan_file.write_text(dump_plan(plan), encoding="utf-8")
-        own = [("report", folder / "report.html"), ("rejected", self.rejected_file(run)), ("plan", plan_file)]
-        found = [_artifact(kind, path) for kind, path in own if path is not None and path.exists()]
+        own = [("report", folder / "report.html"), ("differences", folder / DIFFERENCES), ("rejected", self.rejected_file(run)), ("plan", plan_file)]
+        found = [_artifact(kind, path) for kind, path in own if path is not None and path.exists() and path.stat().st_size]
         return found + list(planning.exported_files(plan))
 
 
 def _artifact(kind: str, path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {"kind": kind, "name": path.name, "path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"kind": kind, "name": path.name, "path": str(path), "bytes": path.stat().st_size, "sha256": digest}

@@ -12,7 +12,7 @@ from migrator.model import Endpoint
 from migrator.service import PlanOptions
 from ui import downloads, hosting, kit, profiles, state, words
 
-KIND = {"parquet": "Parquet", "report": "report", "rejected": "rejected records", "plan": "plan"}
+KIND = {"parquet": "Parquet", "report": "report", "rejected": "rejected records", "differences": "differences", "plan": "plan"}
 
 
 def form() -> None:

@@ -73,7 +73,8 @@ def figures(plan: Plan) -> None:
     with kit.cards():
         chosen = plan.selection.namespaces
         number = len(collection.namespaces if chosen is None else chosen) if collection else 0
-        kit.card("Vectors", words.count(estimate["records"]), f"in {number:,} namespace{'s' * (number != 1)}", icon=":material/bubble_chart:")
+        most = "at most, the filter decides; " if estimate.get("filtered") else ""
+        kit.card("Vectors", words.count(estimate["records"]), f"{most}in {number:,} namespace{'s' * (number != 1)}", icon=":material/bubble_chart:")
         kit.card("Payload", words.size(estimate["payload_bytes"]), split, icon=":material/hard_drive:")
         kit.card("Estimated time", words.duration(seconds), str(estimate["basis"]), icon=":material/timer:")
         if collection:

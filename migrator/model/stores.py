@@ -98,6 +98,8 @@ class Capabilities:
     null_metadata_values: bool = True
     zero_vectors: bool = True
     """False where the store refuses an all-zero vector under the cosine metric."""
+    merges: bool = True
+    """Whether a run can add to what the target holds; False where each is written anew."""
     batch_records: int = 1_000
     """Records a chunk by default."""
     max_batch_bytes: int | None = None

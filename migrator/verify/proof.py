@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from migrator.model import Rejected
     from migrator.verify.sides import Side, Walk
 
+DIFFERENCES = "differences.jsonl"
+"""The file in a run's folder with all differences, one a line."""
 LISTED = 1_000
 """Differences kept in the result; the file beside it has all of them."""
 
@@ -79,6 +81,7 @@ def compare(
     """
     reading = walk()
     theirs = reading.digest(target)
+    (folder / DIFFERENCES).unlink(missing_ok=True)  # of an earlier proof
     unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
     if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
         return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)
@@ -95,7 +98,7 @@ def _listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool) -
     found: Counter[tuple[str, str]] = Counter()
     listed: list[Difference] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "differences.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / DIFFERENCES).open("w", encoding="utf-8") as file:
         for difference in named:
             found[difference.namespace, difference.kind] += 1
             if extra_allowed and difference.kind == "extra":

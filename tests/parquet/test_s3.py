@@ -120,7 +120,8 @@ def test_files_are_named_by_their_address(bucket):
     text = bucket.new_target()
     write(text, BATCHES[:1])
     endpoint = endpoints.parse(text)
-    (file,) = connector("parquet").files(endpoint)
+    file, manifest = connector("parquet").files(endpoint)
+    assert manifest.path == f"s3://{bucket.server.bucket}/{bucket.folder(text)}/manifest.json"
     assert file.path == f"s3://{bucket.server.bucket}/{bucket.folder(text)}/{file.name}"
     assert [step.status for step in connector("parquet").examine(endpoint)] == ["ok"] * 4
 

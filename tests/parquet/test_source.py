@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import hashlib
 import json
 
 import numpy as np
@@ -365,9 +366,11 @@ def test_examine_stops_at_what_is_missing(tmp_path):
 
 def test_files_are_listed_with_their_checksums(export):
     folder = export([numbered(5)])
-    (file,) = parquet.files(endpoints.parse(f"parquet:{folder}"))
-    manifest = json.loads((folder / "manifest.json").read_text())["files"][0]
+    file, last = parquet.files(endpoints.parse(f"parquet:{folder}"))
+    content = (folder / "manifest.json").read_bytes()
+    manifest = json.loads(content)["files"][0]
     assert (file.name, file.sha256, file.bytes) == (manifest["path"], manifest["sha256"], manifest["bytes"])
+    assert (last.name, last.sha256, last.bytes) == ("manifest.json", hashlib.sha256(content).hexdigest(), len(content))
 
 
 def test_version_changes_with_the_files(dataset):

@@ -429,3 +429,10 @@ def test_a_target_that_cannot_hold_an_id_in_two_namespaces_is_given_one_of_them(
     assert (str(ended), ended.counts) == ("incomplete", (3, 2, 1, 0, 0))
     assert [(row["namespace"], row["id"], row["code"]) for row in ended.result["rejected"]] == [("y", "1", "duplicate_id")]
     assert set(contents(collections["target"])) == {("x", "1"), ("", "2")}
+
+
+@pytest.mark.parametrize(("rows", "basis"), [(300, "assumed"), (5_000, "as in the last run")])
+def test_an_estimate_builds_on_an_earlier_run_unless_that_was_tiny(seed, copy, service, rows, basis):
+    seed("source", numbered(rows))
+    assert str(copy(batch=1_000)) == "proven"
+    assert basis in service.plan("memory:source", "memory:other", PlanOptions()).estimate["basis"]

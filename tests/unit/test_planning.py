@@ -156,7 +156,7 @@ def test_the_estimate_counts_what_is_selected():
     assert (records(), records(namespaces=("a",)), records(namespaces=())) == (40, 30, 0)
     estimate = make_plan("memory:source", "memory:target", PlanOptions(), measured=20.0).estimate
     assert (estimate["seconds"], estimate["vector_bytes"]) == (2.0, 40 * 12)
-    assert "measured" in estimate["basis"]
+    assert "last run" in estimate["basis"]
 
 
 @pytest.mark.parametrize("options", [{"batch": 0}, {"batch": -1}, {"workers": 0}, {"filter": {}}, {"filter": {"$x": 1}}])

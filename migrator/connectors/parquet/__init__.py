@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.examination import examine
+from migrator.connectors.parquet.manifest import MANIFEST
 from migrator.connectors.parquet.naming import LONGEST_NAME
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.target import ParquetTarget
@@ -20,7 +22,7 @@ __all__ = ["capabilities", "examine", "files", "open_source", "open_target"]
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
-    return Capabilities(max_namespace_bytes=LONGEST_NAME, batch_records=10_000, concurrent_writes=4)
+    return Capabilities(max_namespace_bytes=LONGEST_NAME, merges=False, batch_records=10_000, concurrent_writes=4)
 
 
 def open_source(endpoint: Endpoint) -> ParquetSource:
@@ -34,7 +36,9 @@ def open_target(endpoint: Endpoint) -> ParquetTarget:
 
 
 def files(endpoint: Endpoint) -> Iterator[StoredFile]:
-    """Yield the data files of a dataset; ``sha256`` is what its manifest says."""
+    """Yield the data files of a dataset with the ``sha256`` its manifest says; then the manifest, where there is one."""
     dataset = find(endpoint)
     for file in dataset.files:
         yield StoredFile(file.path, dataset.place.show(file.path), file.bytes, file.sha256)
+    if dataset.manifest is not None and (content := dataset.place.load(MANIFEST)) is not None:
+        yield StoredFile(MANIFEST, dataset.place.show(MANIFEST), len(content), hashlib.sha256(content).hexdigest())

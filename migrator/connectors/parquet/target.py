@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import Counter
 from datetime import UTC, datetime
@@ -46,6 +47,7 @@ class ParquetTarget:
         self._lock = threading.Lock()
         self._staged: dict[str, set[StagedFile]] | None = None
         self._dropped: tuple[Entry, ...] = ()
+        self._held: int | None = None
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         """Begin an export, or recognise the one ``plan`` began before, finished or not.
@@ -54,6 +56,8 @@ class ParquetTarget:
         """
         self._place.check()
         self._check_namespaces(collection)
+        if self._held is None:
+            self._held = self._place.hold()
         identity = manifests.identity(plan)
         begun = self._begun()
         if begun is not None and begun.plan == identity:
@@ -188,9 +192,12 @@ class ParquetTarget:
             self._staged, self._dropped = None, ()
 
     def close(self) -> None:
-        """Forget what is staged: it is on the disk, and so is everything the next process needs."""
+        """Forget what is staged: it is on the disk, and so is everything the next process needs. Let others write here."""
         with self._lock:
             self._staged = None
+            held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
 
 
 def _without_long_namespaces(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Rejected]]:
