@@ -5,7 +5,8 @@ import streamlit as st
 from ui import demo_data, endpoint_card, kit, plan_file, state
 
 kit.heading(
-    "Connect", "Pick where vectors come from and where they go. Keys stay in this server's memory; nothing is written to disk unless you save a profile."
+    "Connect",
+    "Pick where vectors come from and where they go. Keys stay in this server's memory; profiles you save and files you upload are stored on its disk.",
 )
 with st.container():  # always there: were it not, the cards would be built anew, and with them the field being typed in
     demo_data.button()

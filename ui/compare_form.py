@@ -17,7 +17,7 @@ def draw() -> None:
             help_ = "connector:resource?option=value, for example faiss:./photos.index or milvus:products?uri=./demo.db"
             source = left.text_input("Source", _described(state.SOURCE), key="compare_source", help=help_, placeholder="faiss:./photos.index")
             target = right.text_input("Target", _described(state.TARGET), key="compare_target", help=help_, placeholder="milvus:products?uri=./demo.db")
-            field = st.text_input("Namespace from field :small[(optional)]", key="compare_field", help="As in the plan of the copy, if it had this rule.")
+            field = st.text_input("Namespace from field (optional)", key="compare_field", help="As in the plan of the copy, if it had this rule.")
             pressed = st.form_submit_button("Compare", icon=":material/fact_check:", key="compare_start")
         if pressed and not (source.strip() and target.strip()):
             kit.failure("A comparison needs two endpoints.", "Write one in each field, or describe both sides on the Connect page.")

@@ -13,6 +13,7 @@ from ui import hosting, kit, profiles, state, stores, uploads, words
 
 if TYPE_CHECKING:
     from ui.stores import Field, Store
+    from ui.uploads import Kept
 
 ENTER, SAVED, ENVIRONMENT, UPLOAD = "Enter now", "Saved profile", "From environment", "Upload"
 KEEP = {"persist_state": "session"}
@@ -63,7 +64,8 @@ def _endpoint(side: str, store: Store, way: str) -> str:
     found = _uploaded(side, store) if way == UPLOAD else {}
     if found is None:
         return ""
-    values = found | _fields(side, store, frozenset(found))
+    known = {"", "ids", "metadata"} if way == UPLOAD else set()  # what was typed elsewhere is no part of an upload
+    values = found | _fields(side, store, frozenset(known))
     given = _secrets(side, store, way)
     if any(field.required and not values.get(field.name) for field in store.fields):
         return ""
@@ -89,7 +91,7 @@ def _field(side: str, store: Store, field: Field) -> str:
         st.session_state.setdefault(key, field.choices[0])
         chosen = st.selectbox(field.label, field.choices, key=key, help=field.help or None, **KEEP)
         return "" if chosen == field.choices[0] else str(chosen)
-    label = field.label if field.required else f"{field.label} :small[(optional)]"
+    label = field.label if field.required else f"{field.label} (optional)"
     return st.text_input(label, key=key, placeholder=field.placeholder, help=field.help or None, **KEEP).strip()
 
 
@@ -107,7 +109,7 @@ def _secrets(side: str, store: Store, way: str) -> dict[str, str]:
             there = secret.variable in os.environ
             st.badge(f"{secret.variable} is {'set' if there else 'not set'}", color="green" if there else "orange", icon=":material/key:")
         elif typed := st.text_input(
-            f"{secret.label} :small[(if it asks for one)]",
+            f"{secret.label} (if it asks for one)",
             type="password",
             key=f"{side}_{store.connector}_{secret.name}",
             help="Kept in this server's memory only, never written to disk.",
@@ -132,25 +134,58 @@ def _saved(side: str, store: Store) -> str:
 
 
 def _uploaded(side: str, store: Store) -> dict[str, str] | None:
-    """Return what was uploaded as fields, None when nothing is there yet. Files are written once, however often the page is drawn."""
-    files = st.file_uploader("Files", store.uploads, accept_multiple_files=True, key=f"{side}_{store.connector}_files", help=store.upload_hint)
-    st.caption(store.upload_hint + " Files over 2 GB: give their path on the server under “Enter now”.")
-    stamp, key = [file.file_id for file in files], f"{side}_{store.connector}_upload"
-    before, folder = st.session_state.get(key, ([], None))
-    if files and stamp != before:
-        folder = uploads.store(files, state.service().home / "uploads")
-        st.session_state[key] = (stamp, folder)
-    if folder is None:
+    """Return what was uploaded as fields, None when nothing is there yet."""
+    key, hint = f"{side}_{store.connector}", store.upload_hint
+    files = st.file_uploader("Files", store.uploads, accept_multiple_files=True, key=f"{key}_files", help=hint, on_change=_taken_out, args=(key,))
+    st.caption(hint + " Files over 2 GB: give their path on the server under “Enter now”.")
+    st.session_state[f"{key}_listed"] = {file.file_id for file in files}
+    folder = state.service().home / "uploads"
+    try:
+        for file in files:
+            if file.file_id not in {kept.id for kept in _held(key)}:
+                _add(key, uploads.keep(file, folder))
+    finally:  # a file that cannot be taken must not hide the way to remove the others
+        _removers(key)
+    if not _held(key):
         return None
-    parts = uploads.faiss_parts(folder) if store.connector == "faiss" else uploads.parquet_parts(folder)
-    st.caption(f":material/folder: {words.plain(words.size(uploads.total_bytes(folder)))} uploaded")
-    return parts
+    whole = uploads.together(_held(key), folder)
+    taken = uploads.faiss_parts(whole) if store.connector == "faiss" else uploads.parquet_parts(whole)
+    st.caption(" · ".join(f"{role}: {words.plain(what)}" for role, what in taken.roles))
+    return taken.options
+
+
+def _removers(key: str) -> None:
+    """Draw a button for each file the uploader cannot remove any more, having forgotten it on another page."""
+    for kept in _held(key):
+        if kept.id not in st.session_state[f"{key}_listed"]:
+            st.button(
+                f"Remove {words.plain(kept.name)}", icon=":material/close:", type="tertiary", key=f"{key}_{kept.id}", on_click=_drop, args=(key, {kept.id})
+            )
+
+
+def _held(key: str) -> list[Kept]:
+    return st.session_state.get(f"{key}_held", [])
+
+
+def _add(key: str, kept: Kept) -> None:
+    """Hold ``kept``, in place of an equal file from before the uploader forgot its own."""
+    listed = st.session_state[f"{key}_listed"]
+    st.session_state[f"{key}_held"] = [each for each in _held(key) if each.folder != kept.folder or each.id in listed] + [kept]
+
+
+def _drop(key: str, ids: set[str]) -> None:
+    st.session_state[f"{key}_held"] = [kept for kept in _held(key) if kept.id not in ids]
+
+
+def _taken_out(key: str) -> None:
+    """Forget the files the user took out of the uploader. Going to another page empties it too, but is no change and calls nothing: then they stay."""
+    _drop(key, st.session_state[f"{key}_listed"] - {file.file_id for file in st.session_state[f"{key}_files"]})
 
 
 def _buttons(side: str) -> None:
     described = bool(state.endpoint(side))
     with st.container(horizontal=True):
-        if st.button("Test connection", type="primary", icon=":material/bolt:", key=f"{side}_test", disabled=not described):
+        if st.button("Test connection", icon=":material/bolt:", key=f"{side}_test", disabled=not described):
             with st.spinner("Testing…"):
                 state.set_steps(side, state.service().doctor(state.endpoint(side)))
         with st.popover("Save profile", icon=":material/bookmark:", disabled=not described):

@@ -120,7 +120,7 @@ def draw(collection: Collection, *, consent: bool) -> None:
     st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
     st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
     with st.expander("Filter and namespaces", icon=":material/filter_alt:"):
-        st.text_area("Filter :small[(JSON, optional)]", key="plan_filter", placeholder='{"year": {"$gte": 1990}}', height=80, **KEEP)
+        st.text_area("Filter (JSON, optional)", key="plan_filter", placeholder='{"year": {"$gte": 1990}}', height=80, **KEEP)
         fields = ["", *sorted(set(collection.fields) | {st.session_state["plan_namespace_from"]} - {""})]
         st.selectbox("Namespace from field", fields, format_func=lambda name: name or "(keep the source's)", key="plan_namespace_from", **KEEP)
         st.text_input("One target namespace for all", key="plan_target_namespace", placeholder="keep the source's", **KEEP)

@@ -56,15 +56,15 @@ FAISS = Store(
     "Faiss file",
     (
         Field("", "Index file or LangChain folder", "/data/photos.index", "A path on the machine this dashboard runs on.", required=True),
-        Field("ids", "Ids", "/data/photos.ids.json", "A .npy, .json, .csv, .jsonl or .parquet file with one id a vector. Left empty: ids stored in the index."),
-        Field("metadata", "Metadata", "/data/photos.metadata.jsonl", "A .jsonl or .parquet file with one row a vector."),
+        Field("ids", "Ids", "/data/photos.ids.json", "A .npy, .json, .csv, .txt or .parquet file with one id a vector. Left empty: ids stored in the index."),
+        Field("metadata", "Metadata", "/data/photos.metadata.jsonl", "A .jsonl, .json, .csv or .parquet file with one row a vector."),
         Field(
             "metric", "Metric", choices=("as the index says", "cosine", "dotproduct", "euclidean"), help="An inner-product index of unit vectors means cosine."
         ),
         OTHERS,
     ),
     uploads=("index", "faiss", "bin", "ivf", "pkl", "npy", "json", "jsonl", "csv", "parquet", "zip"),
-    upload_hint="The index with its ids and metadata files, or index.faiss and index.pkl of a LangChain folder, or a .zip of them.",
+    upload_hint="The index with its ids and metadata files, or the files of a LangChain, LlamaIndex or txtai folder, or a .zip of them.",
     sides=SOURCE_ONLY,
 )
 MILVUS = Store(

@@ -142,3 +142,119 @@ def test_a_plan_file_fills_both_sides_and_the_options(app, service, tmp_path):
 def test_a_file_that_is_no_plan(app):
     app.file_uploader(key="plan_file").upload("plan.yaml", b"\xff\xfe nothing").run()
     assert "no text" in app.error[0].value
+
+
+FILES = "source_faiss_files"
+
+
+def uploading(app, **files):
+    """Return the page with an index (and ``files``, name and content) in its uploader."""
+    app.segmented_control(key="source_faiss_way").set_value("Upload").run()
+    for name, content in files.items():
+        app.file_uploader(key=FILES).upload(name.replace("_", "."), content)
+    return app.run()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return a Faiss index and its metadata, as bytes."""
+    index(tmp_path / "photos")
+    return {"photos_index": (tmp_path / "photos" / "a.index").read_bytes(), "photos_jsonl": (tmp_path / "photos" / "metadata.jsonl").read_bytes()}
+
+
+def test_an_upload_says_what_each_file_was_taken_for(app, photos, service):
+    uploading(app, **photos)
+    assert not app.error
+    assert "index: photos.index · metadata: photos.jsonl · ids: stored in the index, or row numbers" in shown(app).replace("\\", "")
+    [record] = service.sample(app.session_state["source_endpoint"], 1)
+    assert record["metadata"] == {"lang": "en", "year": 1900}
+
+
+def test_an_upload_with_a_file_that_would_be_dropped_is_refused(app, photos):
+    uploading(app, **photos, notes_csv=b"a,b\n")
+    assert app.session_state["source_endpoint"] == ""
+    assert "notes.csv and photos.jsonl could both be the metadata" in app.error[0].value.replace("\\", "")
+    assert "What to do" in app.error[0].value
+
+
+def test_what_was_typed_for_another_way_is_no_part_of_an_upload(app, photos):
+    app.text_input(key="source_faiss_ids").input("/data/other.ids.json").run()
+    uploading(app, **photos)
+    assert "other" not in app.session_state["source_endpoint"]
+
+
+def test_a_file_taken_out_of_the_uploader_is_forgotten(app, photos):
+    uploading(app, **photos)
+    app.file_uploader(key=FILES).set_value([("photos.index", photos["photos_index"], "")]).run()
+    assert "metadata: none" in shown(app)
+    assert "metadata=" not in app.session_state["source_endpoint"]
+    app.file_uploader(key=FILES).clear().run()
+    assert not app.exception
+    assert app.session_state["source_endpoint"] == ""
+    assert "index: photos" not in shown(app)
+    assert not removers(app)
+
+
+def removers(app):
+    return [button for button in app.button if button.label.startswith("Remove ")]
+
+
+def test_an_upload_survives_a_visit_to_another_page_and_is_added_to(app, photos):
+    uploading(app, photos_index=photos["photos_index"])
+    before = app.session_state["source_endpoint"]
+    assert not removers(app)  # the uploader lists it, with its own way to remove it
+    goto(app, "run")
+    goto(app, "connect")
+    assert app.file_uploader(key=FILES).value == []
+    assert app.session_state["source_endpoint"] == before
+    assert [button.label.replace("\\", "") for button in removers(app)] == ["Remove photos.index"]
+    app.file_uploader(key=FILES).upload("photos.jsonl", photos["photos_jsonl"]).run()
+    assert "photos.index?metadata=" in app.session_state["source_endpoint"]
+    assert "metadata: photos.jsonl" in shown(app).replace("\\", "")
+
+
+def test_a_held_upload_is_removed_by_its_button(app, photos):
+    uploading(app, **photos)
+    goto(app, "run")
+    goto(app, "connect")
+    assert len(removers(app)) == 2
+    removers(app)[1].click().run()
+    assert "metadata: none" in shown(app)
+    removers(app)[0].click().run()
+    assert app.session_state["source_endpoint"] == ""
+    assert not removers(app)
+
+
+def test_an_upload_made_again_is_the_same_source(app, photos):
+    uploading(app, **photos)
+    before = app.session_state["source_endpoint"]
+    goto(app, "run")
+    goto(app, "connect")
+    for name, content in photos.items():
+        app.file_uploader(key=FILES).upload(name.replace("_", "."), content)
+    app.run()
+    assert app.session_state["source_endpoint"] == before
+    assert not removers(app)
+
+
+def test_what_is_written_to_disk_is_said(app, photos, service):
+    uploading(app, **photos)
+    assert any((service.home / "uploads").iterdir())
+    assert "nothing is written to disk" not in shown(app)
+    assert "files you upload are stored" in shown(app)
+
+
+def test_labels_are_words_alone(app):
+    for side in ("source", "target"):
+        for label in [field.label for field in app.text_input if field.key.startswith(side)]:
+            assert ":small" not in label
+    assert app.text_input(key="source_faiss_ids").label == "Ids (optional)"
+    assert app.text_input(key="target_milvus_token").label == "Token (if it asks for one)"
+
+
+def test_the_page_has_one_primary_button(app):
+    assert [button.key for button in app.button if button.proto.type == "primary"] == [
+        "source_save",
+        "target_save",
+        "continue",
+    ]  # those that save are in popovers
