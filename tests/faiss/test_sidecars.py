@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -241,3 +242,149 @@ def test_a_large_sidecar_stays_out_of_memory_and_in_order(tmp_path):
     (tmp_path / "m.json").write_text("[" + ",\n ".join(json.dumps({"row": row, "text": "x" * (row % 200)}) for row in range(count)) + "]\n")
     with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.json") as source:
         assert [record["metadata"]["row"] for record in read_all(source, splits=3, records=4_097)] == list(range(count))
+
+
+LONG = [1234567890123456787, 1234567890123456788, 1234567890123456789]
+
+
+def write_rows(path, rows):
+    """Write ``rows``, which all have the same keys, as the kind of file that ``path`` names."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".csv":
+        path.write_text(",".join(rows[0]) + "\n" + "".join(",".join(str(value) for value in row.values()) + "\n" for row in rows), encoding="utf-8")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def joined(folder, ids, rows, suffix, kind="IDMap,Flat"):
+    """Return the metadata of each record of an index with ``ids`` beside ``rows``, and the findings about that."""
+    seed(folder / "b.index", kind, vectors(len(ids)), np.array(ids))
+    write_rows(folder / f"m.{suffix}", rows)
+    with opened(f"faiss:{folder}/b.index?metadata={folder}/m.{suffix}") as source:
+        return [(record["id"], record["metadata"]) for record in read_all(source, records=2)], source.describe().findings
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_rows_are_joined_by_long_ids(tmp_path, suffix):
+    rows = [{"id": name, "title": f"of {name}"} for name in LONG[::-1]]
+    found, findings = joined(tmp_path, LONG, rows, suffix)
+    assert found == [(str(name), {"title": f"of {name}"}) for name in LONG]
+    assert not findings
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1234567890123456789", "1234567890123456788", "5"], [1234567890123456789, 1234567890123456788, 5]),
+        (["-9223372036854775808", "9223372036854775807", ""], [-(2**63), 2**63 - 1, None]),
+        ([str(2**70), str(-(2**90)), "0"], [2**70, -(2**90), 0]),
+        ([str(2**70), "1.5", "0"], [str(2**70), "1.5", "0"]),
+        (["0.30000000000000004", "1.10", "-1e3"], [0.30000000000000004, 1.1, -1000.0]),
+        (["0.1234567890123456789", "1", "2"], ["0.1234567890123456789", "1", "2"]),
+        (["9007199254740993.0", "1", "2"], ["9007199254740993.0", "1", "2"]),
+        (["1e400", "1", "2"], ["1e400", "1", "2"]),
+        (["1e-400", "1", "2"], ["1e-400", "1", "2"]),
+        (["1e99999999999999999999", "1", "2"], ["1e99999999999999999999", "1", "2"]),
+        (["7" * 5_000, "1", "2"], ["7" * 5_000, "1", "2"]),
+        (["+5", "1", "2"], ["+5", "1", "2"]),
+        (["1_000", "1", "2"], ["1_000", "1", "2"]),
+    ],
+)
+def test_numbers_of_a_csv_file_are_exact(tmp_path, cells, values):
+    seed(tmp_path / "b.index", "Flat", vectors(3))
+    (tmp_path / "m.csv").write_text("name,cell\n" + "".join(f"x,{cell}\n" for cell in cells))
+    with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.csv") as source:
+        found = [record["metadata"].get("cell") for record in read_all(source)]
+    assert [repr(value) for value in found] == [repr(value) for value in values]
+
+
+def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path):
+    seed(tmp_path / "b.index", "IDMap,Flat", vectors(2), np.array([7, 8]))
+    (tmp_path / "m.csv").write_text("id,n\n8,1\n7,2\n", encoding="utf-8-sig")
+    with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.csv") as source:
+        assert [record["metadata"] for record in read_all(source)] == [{"n": 2}, {"n": 1}]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["IDMap,Flat", "IVF1,Flat"])
+@pytest.mark.parametrize(
+    ("given", "severity", "told"),
+    [
+        ([30, 10, 99], "lossy", "1 of 3 records have no row in .*1 of its 3 rows"),
+        ([30, 10], "info", "1 of 3 records have no row in .*0 of its 2 rows"),
+        ([99, 30, 98, 10, 20], "info", "0 of 3 records have no row in .*2 of its 5 rows"),
+        ([*range(1_000, 7_000), 30], "lossy", "2 of 3 records have no row in .*6000 of its 6001 rows"),
+    ],
+)
+def test_one_id_of_a_record_makes_rows_joined_by_id(tmp_path, suffix, kind, given, severity, told):
+    found, findings = joined(tmp_path, [10, 20, 30], [{"id": name, "n": f"of {name}"} for name in given], suffix, kind)
+    assert found == [(str(name), {"n": f"of {name}"} if name in given else None) for name in (10, 20, 30)]
+    (finding,) = findings
+    assert (finding.severity, finding.code) == (severity, "rows_unmatched")
+    assert re.search(told, finding.message)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_rows_whose_ids_name_no_record_are_joined_by_position_and_that_is_said(tmp_path, suffix):
+    rows = [{"id": f"c{row}", "n": row} for row in range(3)]
+    found, findings = joined(tmp_path, [10, 20, 30], rows, suffix)
+    assert [metadata for _, metadata in found] == rows
+    (finding,) = findings
+    assert (finding.severity, finding.message) == ("info", "metadata is joined by position: none of the sidecar's ids is in the index")
+    with pytest.raises(ConfigError, match="has 2 rows but the index has 3 vectors"):
+        joined(tmp_path, [10, 20, 30], rows[:2], suffix)
+
+
+@pytest.mark.parametrize("kind", ["Flat", "IVF1,Flat"])
+def test_row_numbers_from_one_are_no_ids_of_an_index_without(tmp_path, kind):
+    rows = [{"id": row + 1, "n": row} for row in range(COUNT)]
+    seed(tmp_path / "b.index", kind, vectors(COUNT))
+    write_rows(tmp_path / "m.csv", rows)
+    with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.csv") as source:
+        assert [record["metadata"] for record in read_all(source)] == rows
+        (finding,) = source.describe().findings
+    assert (finding.severity, finding.code) == ("info", "joined_by_position")
+
+
+def test_several_rows_of_one_id_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="more than one row with the id 10") as caught:
+        joined(tmp_path, [10, 20, 30], [{"id": name, "n": 1} for name in (30, 10, 10)], "csv")
+    assert caught.value.fix
+    with pytest.raises(ConfigError, match="more than one row with the id 10"):
+        joined(tmp_path, [10, 20, 30], [{"id": 10, "n": 1}] * 9_000, "csv")
+
+
+def test_an_id_that_the_index_has_twice_takes_rows_in_their_order(tmp_path):
+    found, findings = joined(tmp_path, [10, 20, 10], [{"id": name, "n": row} for row, name in enumerate((10, 20, 10))], "jsonl")
+    assert found == [("10", {"n": 0}), ("20", {"n": 1}), ("10", {"n": 2})]
+    assert not findings
+    found, _ = joined(tmp_path, [10, 20, 10], [{"id": name, "n": name} for name in (20, 10)], "jsonl")
+    assert found == [("10", {"n": 10}), ("20", {"n": 20}), ("10", {"n": 10})]
+
+
+@pytest.mark.parametrize("bad", ["{broken", '{"n": 3}', '{"id": "\\ud800", "n": 12345678901234567890}'])
+def test_a_row_without_an_id_among_others_in_another_order_is_not_used(tmp_path, bad):
+    seed(tmp_path / "b.index", "IDMap,Flat", vectors(3), np.array([10, 20, 30]))
+    (tmp_path / "m.jsonl").write_text('{"id": 30, "n": 1}\n' + bad + '\n{"id": 10, "n": 2}\n')
+    with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.jsonl") as source:
+        assert [(record["id"], record["metadata"]) for record in read_all(source)] == [("10", {"n": 2}), ("20", None), ("30", {"n": 1})]
+        (finding,) = source.describe().findings
+    assert (finding.severity, finding.code) == ("lossy", "rows_unmatched")
+
+
+def test_a_broken_row_among_others_at_their_places_rejects_its_record(tmp_path):
+    seed(tmp_path / "b.index", "IDMap,Flat", vectors(3), np.array([10, 20, 30]))
+    (tmp_path / "m.jsonl").write_text('{"id": 10, "n": 1}\n{broken\n{"id": 30, "n": 2}\n')
+    with opened(f"faiss:{tmp_path}/b.index?metadata={tmp_path}/m.jsonl") as source:
+        (split,) = source.splits(Selection(), 1)
+        (chunk,) = source.read(split, None, 10)
+        assert not source.describe().findings
+    assert [rejected.id for rejected in chunk.rejected] == ["20"]
+    assert chunk.batch.column("metadata").to_pylist() == ['{"n":1}', '{"n":2}']
+
+
+def test_ids_with_half_a_character_are_named(tmp_path, index):
+    (tmp_path / "ids.json").write_text(json.dumps(["\ud800"] * COUNT))
+    with pytest.raises(UnreadableSourceError, match="half of a character"), opened(f"faiss:{index}?ids={tmp_path}/ids.json"):
+        pass

@@ -11,11 +11,12 @@ import xxhash
 
 from migrator import endpoints
 from migrator.connectors.faiss import docstores, sidecars
-from migrator.connectors.faiss.beside import Beside, ids_beside, metadata_beside
+from migrator.connectors.faiss.beside import Beside, Records, ids_beside, metadata_beside
 from migrator.connectors.faiss.child import Child
 from migrator.connectors.faiss.description import describe
 from migrator.connectors.faiss.files import OpenFile, open_file
 from migrator.connectors.faiss.folders import Located, locate
+from migrator.connectors.faiss.layout import NO_IDS
 from migrator.connectors.faiss.reader import Reader, order_by_position
 from migrator.connectors.faiss.shard import Shard
 from migrator.connectors.faiss.source import FaissSource
@@ -163,4 +164,13 @@ def join(endpoint: Endpoint, located: Located, shards: tuple[Shard, ...], timeou
         naming = (ids_beside(f"ids={ids}", sidecars.read_ids(Path(ids)), count),)
         yield naming[0]
     if metadata:
-        yield metadata_beside(f"metadata={metadata}", lambda: sidecars.read_metadata(Path(metadata)), count, texts)
+        in_order = not shards[0].told.extents.has_ids or any(part.keys is None for part in naming)
+        records = Records(count, texts, lambda: bool(naming) or _names_its_rows(shards), in_order)
+        yield metadata_beside(f"metadata={metadata}", lambda: sidecars.read_metadata(Path(metadata)), records)
+
+
+def _names_its_rows(shards: Sequence[Shard]) -> bool:
+    """Return whether the ids the files store were chosen by somebody: an IVF index stores the positions where they were not."""
+    if any(shard.told.id_map != NO_IDS for shard in shards):
+        return True
+    return shards[0].told.extents.has_ids and (len(shards) > 1 or order_by_position(shards[0]) is None)

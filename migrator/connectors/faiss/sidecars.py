@@ -15,16 +15,19 @@ import pyarrow.parquet as pq
 
 from migrator.connectors.faiss import tables
 from migrator.errors import ConfigError, UnreadableSourceError
-from migrator.records import parse_json
+from migrator.records import canonical_metadata, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from migrator.connectors.faiss.spool import Row
+
 _WINDOW = 1 << 20
 _LARGEST_ITEM = 1 << 26
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}")
 _BLANKS = re.compile(r"[ \t\r\n]*")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder()
 
 
@@ -52,6 +55,29 @@ def read_metadata(path: Path) -> Iterator[Any]:
     if path.suffix.lower() not in readers:
         raise ConfigError(f"metadata={path} is of a kind that is not known", fix=f"use one of: {', '.join(readers)}", code="bad_sidecar")
     yield from _guarded(readers[path.suffix.lower()], path, "metadata")
+
+
+def metadata_row(item: Any, *, keyed: bool) -> Row:
+    """Turn one row into an id, where it names one, and canonical metadata; ``keyed`` takes the id out of the metadata."""
+    if isinstance(item, ValueError):
+        return None, None, str(item)
+    if item is None:
+        return None, None, None
+    if not isinstance(item, dict):
+        return None, None, f"a row is a {type(item).__name__}, not an object"
+    key = item.get("id")
+    held: Any = item
+    identifier = str(key) if keyed and isinstance(key, (str, int)) and not isinstance(key, bool) else None
+    if identifier is not None and _LONE_SURROGATE.search(identifier):
+        return None, None, "its id is no text: it holds half of a character"
+    if identifier is not None:
+        held = {name: value for name, value in item.items() if name != "id"}
+    if set(held) == {"metadata"} and isinstance(held["metadata"], (dict, str, type(None))):
+        held = held["metadata"]  # an envelope: {"id": …, "metadata": {…}}
+    try:
+        return identifier, canonical_metadata(held), None
+    except ValueError as error:
+        return identifier, None, str(error)
 
 
 def _guarded(reader: Callable[[Path], Iterator[Any]], path: Path, option: str) -> Iterator[Any]:
@@ -96,6 +122,8 @@ def _json_ids(path: Path) -> Iterator[str | int]:
     for number, item in enumerate(json_items(path)):
         if isinstance(item, bool) or not isinstance(item, (str, int)):
             raise ValueError(f"entry {number} is {str(item)[:60]}, neither text nor a whole number")  # noqa: TRY004 - the content is wrong, not the program
+        if isinstance(item, str) and _LONE_SURROGATE.search(item):
+            raise ValueError(f"entry {number} is no text: it holds half of a character")
         yield item
 
 
