@@ -81,7 +81,8 @@ def none() -> Repeats:
 
 def hashed(ids: pa.Array, namespaces: pa.Array, *, ids_only: bool) -> npt.NDArray[np.void]:
     """Return the 128-bit key hashes of a batch, places left empty."""
-    texts = pc.cast(pc.cast(ids, pa.string()), pa.binary()).to_pylist()
+    # a missing id is nobody's repeat: the row is refused when it is read
+    texts = pc.cast(pc.cast(ids, pa.string()).fill_null(""), pa.binary()).to_pylist()
     if ids_only:
         digests = [xxh3_128_digest(text) for text in texts]
     else:

@@ -57,7 +57,8 @@ def raw_record(record: abc.Mapping[str, Any]) -> str:
     plain = {**record, "values": [float(x) if np.isfinite(x) else str(x) for x in values]}
     sparse = record.get("sparse_values")
     if sparse is not None:
-        plain["sparse_values"] = {"indices": sparse["indices"], "values": [x if np.isfinite(x) else str(x) for x in sparse["values"]]}
+        weights = sparse["values"]
+        plain["sparse_values"] = {"indices": sparse["indices"], "values": weights and [x if x is None or np.isfinite(x) else str(x) for x in weights]}
     return dump_json(plain)
 
 
@@ -119,9 +120,13 @@ def _sparse(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Probl
 
 
 def _sparse_fault(sparse: abc.Mapping[str, Any]) -> str:
-    indices, weights = sparse["indices"] or [], sparse["values"] or []
+    indices, weights = sparse["indices"], sparse["values"]
+    if indices is None or weights is None:
+        return f"the {'indices' if indices is None else 'values'} are null"
     if len(indices) != len(weights):
         return f"{len(indices)} indices but {len(weights)} values"
+    if None in indices or None in weights:
+        return f"{'an index' if None in indices else 'a weight'} is null"
     if len(set(indices)) != len(indices):
         return "an index occurs twice"
     if not np.isfinite(np.asarray(weights, np.float32)).all():

@@ -108,6 +108,24 @@ def test_an_empty_batch_has_no_problems():
     assert problems(records.empty_batch(3), STRICT, "cosine") == []
 
 
+@pytest.mark.parametrize(
+    "sparse",
+    [
+        {"indices": None, "values": None},
+        {"indices": [1], "values": None},
+        {"indices": None, "values": [1.0]},
+        {"indices": [1, None], "values": [1.0, 2.0]},
+        {"indices": [1, 2], "values": [1.0, None]},
+    ],
+)
+def test_sparse_values_with_nulls_in_them(sparse):
+    batch = batch_of([GOOD, {**GOOD, "id": "holes", "sparse_values": sparse}])
+    found = problems(batch, Capabilities(), None)
+    assert [(problem.row, problem.code) for problem in found] == [(1, "bad_sparse_values")]
+    (rejected,) = reject(batch, found)
+    assert json.loads(rejected.raw)["sparse_values"] == sparse
+
+
 def test_the_raw_record_is_json_whatever_is_wrong_with_it():
     batch = batch_of(
         [{"id": "日", "values": [float("nan"), float("inf"), 1.5], "sparse_values": {"indices": [1], "values": [float("-inf")]}, "metadata": {"a": 10**30}}]

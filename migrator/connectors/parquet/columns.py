@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
+from migrator import endpoints
 from migrator.errors import ConfigError
-from migrator.model import Finding
+from migrator.model import Endpoint, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from migrator.connectors.parquet.sample import Sample
 
 ID_NAMES = ("id", "_id", "ids")
 VALUES_NAMES = ("values", "vector", "embedding", "embeddings", "emb", "vectors")
-OPTIONS = frozenset({"id", "values", "metadata", "namespace", "sparse_values"})
-"""Endpoint options that name a column."""
+OPTIONS = frozenset({"id", "values", "metadata", "namespace", "sparse_values", "round"})
+"""Endpoint options that name a column; and ``round``, whether numbers that are no float32 are rounded."""
+NUMBERS = ("values", "sparse_values")
+"""The parts whose numbers become float32."""
+_FLOAT32_EXACT = 1 << 24
+"""Up to here float32 holds every whole number."""
 _INDEX_LEVEL = "__index_level_0__"
 """pandas writes a frame's row numbers under this name."""
 
@@ -121,7 +131,54 @@ def is_binary(kind: pa.DataType) -> bool:
 
 def exact(kind: pa.DataType) -> bool:
     """Return whether every value of an element type is a float32."""
-    return bool(types.is_float32(kind) or types.is_float16(kind) or (types.is_integer(kind) and kind.bit_width <= 16))
+    return bool(types.is_null(kind) or types.is_float32(kind) or types.is_float16(kind) or (types.is_integer(kind) and kind.bit_width <= 16))
+
+
+def changed_by_rounding(numbers: Any, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return for each row whether conversion to float32 changed a component."""
+    if not np.issubdtype(numbers.dtype, np.integer):
+        return np.asarray(((vectors != numbers) & ~np.isnan(numbers)).any(axis=1), np.bool_)
+    if not numbers.size or max(-int(numbers.min()), int(numbers.max())) <= _FLOAT32_EXACT:
+        return np.zeros(len(numbers), np.bool_)
+    # whole numbers are compared as such: numpy would compare them as float64, which holds those up to 2**53 only
+    bounds = np.iinfo(numbers.dtype)
+    fits = (vectors >= float(bounds.min)) & (vectors < float(bounds.max + 1))
+    back = np.where(fits, vectors, np.float32(0)).astype(numbers.dtype)
+    return np.asarray((~fits | (back != numbers)).any(axis=1), np.bool_)
+
+
+def weights_type(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type of the weights in a column of sparse values; None when ``kind`` is no form of them that we know."""
+    if types.is_map(kind):
+        index, weight = kind.key_type, kind.item_type
+    elif types.is_struct(kind) and sorted(field.name for field in kind) == ["indices", "values"]:
+        if not all(is_list(field.type) for field in kind):
+            return None
+        index, weight = kind.field("indices").type.value_type, kind.field("values").type.value_type
+    else:
+        return None
+    # lists that are all empty have elements of no type
+    numbers = types.is_floating(weight) or types.is_integer(weight) or types.is_null(weight)
+    return weight if numbers and (types.is_integer(index) or types.is_null(index)) else None
+
+
+def _inexact(schema: pa.Schema, columns: Columns) -> dict[str, tuple[str, pa.DataType]]:
+    """Return the parts whose types hold more than float32 does, each with its column and that type."""
+    found = {}
+    if columns.values is not None and is_list(kind := schema.field(columns.values).type) and not exact(kind.value_type):
+        found["values"] = (columns.values, kind.value_type)
+    if columns.sparse_values is not None:
+        weight = weights_type(schema.field(columns.sparse_values).type)
+        if weight is not None and not exact(weight):
+            found["sparse_values"] = (columns.sparse_values, weight)
+    return found
+
+
+def agreed(options: Mapping[str, str], sample: Sample) -> list[str]:
+    """Return the parts whose numbers are rounded: as ``round`` says, else those where the sample needs it, which the plan tells."""
+    if not options.get("round"):
+        return list(sample.rounding)
+    return list(NUMBERS) if endpoints.flag(Endpoint("parquet", "", options), "round") else []
 
 
 def id_type_of(schema: pa.Schema, columns: Columns) -> str:
@@ -130,16 +187,15 @@ def id_type_of(schema: pa.Schema, columns: Columns) -> str:
     return "int64" if types.is_integer(kind) and not types.is_uint64(kind) else "string"
 
 
-def findings_of(schema: pa.Schema, columns: Columns, *, rounding: bool | None) -> list[Finding]:
-    """Return what cannot be carried over as it is. ``rounding`` says whether sampled values are no float32; None when all types are exact."""
+def findings_of(schema: pa.Schema, columns: Columns, *, rounding: Sequence[str]) -> list[Finding]:
+    """Return what cannot be carried over as it is. ``rounding`` names the parts whose numbers are rounded."""
     found = []
-    if rounding is not None:
-        kind = schema.field(columns.values).type.value_type
-        if rounding:
-            found.append(Finding("lossy", "values_rounded", f"{columns.values} holds {kind} values, which are rounded to float32"))
+    for part, (name, kind) in _inexact(schema, columns).items():
+        if part in rounding:
+            found.append(Finding("lossy", f"{part}_rounded", f"{name} holds {kind} values, which are rounded to float32"))
         else:
-            message = f"{columns.values} holds {kind} values; the sampled ones are exact in float32, records with others are rejected"
-            found.append(Finding("info", "values_converted", message))
+            message = f"{name} holds {kind} values; records with any that is no float32 are rejected"
+            found.append(Finding("info", f"{part}_converted", message, "round=true on the source rounds them instead"))
     for name in (*columns.left_out, *columns.others):
         kind = schema.field(name).type
         if name in columns.left_out:

@@ -12,17 +12,20 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from migrator import records
-from migrator.connectors.parquet.columns import exact
+from migrator.connectors.parquet.columns import changed_by_rounding, exact, weights_type
 from migrator.connectors.parquet.metadata import metadata_of
 from migrator.model import DEFAULT_NAMESPACE, Rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from migrator.connectors.parquet.columns import Columns
 
 _RAW_COMPONENTS = 8
 """Components of a refused vector that go into its message's raw record; the row number finds the rest."""
+_INDEX_LIMIT = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Layout:
     dimension: int
     namespace: str
     """Of rows whose namespace column is null or missing."""
-    rounding: bool
-    """Whether the user has agreed to values that are no float32."""
+    rounding: Sequence[str]
+    """The parts, ``values`` or ``sparse_values``, whose numbers the user has agreed to round to float32."""
 
 
 @dataclass
@@ -52,7 +55,7 @@ def decode(batch: pa.RecordBatch, layout: Layout) -> tuple[pa.RecordBatch, npt.N
     ids = _texts(batch.column(layout.columns.id), "id", faults)
     namespaces = namespaces_of(batch, layout, faults)
     vectors, good = _vectors(batch, layout, faults)
-    sparse = _sparse(batch, layout.columns, faults)
+    sparse = _sparse(batch, layout, faults)
     metadata, wrong = metadata_of(batch, layout.columns)
     for row, reason in wrong.items():
         faults.setdefault(row, Fault("bad_metadata", "metadata", f"metadata cannot be read: {reason}"))
@@ -122,9 +125,11 @@ def _vectors(batch: pa.RecordBatch, layout: Layout, faults: dict[int, Fault]) ->
     """Return the vectors of the rows marked in the second array as a matrix; the others become faults."""
     count, dimension = batch.num_rows, layout.dimension
     everything = np.ones(count, np.bool_)
-    if layout.columns.values is None:
+    if layout.columns.values is None and not dimension:
         return np.zeros((count, 0), np.float32), everything
-    column = batch.column(layout.columns.values)
+    column = pa.nulls(count) if layout.columns.values is None else batch.column(layout.columns.values)
+    if types.is_null(column.type):  # as writers leave a column that has nothing in it
+        column = column.cast(pa.list_(pa.float32()))
     good = _well_formed(column, dimension, faults)
     if not good.all():
         column = column.filter(pa.array(good))
@@ -160,31 +165,64 @@ def _judge_conversion(numbers: Any, vectors: npt.NDArray[np.float32], rows: npt.
     overflowed = np.isinf(vectors).any(axis=1) & np.isfinite(numbers).all(axis=1)
     for place in np.flatnonzero(overflowed).tolist():
         faults.setdefault(int(rows[place]), Fault("out_of_range", "values", "a component is too large for float32"))
-    if layout.rounding:
+    if "values" in layout.rounding:
         return
     for place in np.flatnonzero(changed_by_rounding(numbers, vectors)).tolist():
         faults.setdefault(int(rows[place]), Fault("not_float32", "values", f"a component is no float32, but {numbers.dtype}"))
 
 
-def changed_by_rounding(numbers: Any, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Return for each row whether conversion to float32 changed a component."""
-    if np.issubdtype(numbers.dtype, np.integer):
-        return np.asarray((vectors.astype(np.float64) != numbers).any(axis=1), np.bool_)
-    return np.asarray(((vectors != numbers) & ~np.isnan(numbers)).any(axis=1), np.bool_)
-
-
-def _sparse(batch: pa.RecordBatch, columns: Columns, faults: dict[int, Fault]) -> pa.Array:
-    if columns.sparse_values is None or batch.column(columns.sparse_values).null_count == batch.num_rows:
+def _sparse(batch: pa.RecordBatch, layout: Layout, faults: dict[int, Fault]) -> pa.Array:
+    name = layout.columns.sparse_values
+    if name is None or batch.column(name).null_count == batch.num_rows:
         return pa.nulls(batch.num_rows, records.SPARSE_TYPE)
-    column = batch.column(columns.sparse_values)
-    if column.type == records.SPARSE_TYPE:
+    column = batch.column(name)
+    if column.type == records.SPARSE_TYPE and _whole(column):
         return column
-    converted: list[Any] = []
-    for row, value in enumerate(column.to_pylist()):
-        try:
-            pa.array([value], records.SPARSE_TYPE)
-            converted.append(value)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, AttributeError) as error:
-            faults.setdefault(row, Fault("bad_sparse_values", "sparse_values", f"sparse values cannot be read: {error}"))
-            converted.append(None)
-    return pa.array(converted, records.SPARSE_TYPE)
+    kind = weights_type(column.type)
+    found: list[dict[str, Any] | Fault | None]
+    if kind is None:
+        message = f"{column.type} is no form of sparse values; they are a struct of indices and values, or a map from index to value"
+        found = [Fault("bad_sparse_values", "sparse_values", message) if valid else None for valid in column.is_valid().to_pylist()]
+    else:
+        rounding = "sparse_values" in layout.rounding
+        found = [None if value is None else _sparse_row(value, kind, rounding=rounding) for value in column.to_pylist()]
+    for row, value in enumerate(found):
+        if isinstance(value, Fault):
+            faults.setdefault(row, value)
+    return pa.array([None if isinstance(value, Fault) else value for value in found], records.SPARSE_TYPE)
+
+
+def _whole(column: pa.Array) -> bool:
+    """Whether every row of a column of our own type has as many indices as values, without a null among them."""
+    indices, weights = pc.struct_field(column, "indices"), pc.struct_field(column, "values")
+    if not indices.null_count == weights.null_count == column.null_count:
+        return False
+    alike = pc.all(pc.equal(pc.list_value_length(indices), pc.list_value_length(weights))).as_py()
+    return bool(alike and not indices.flatten().null_count and not weights.flatten().null_count)
+
+
+def _sparse_row(value: Any, kind: pa.DataType, *, rounding: bool) -> dict[str, Any] | Fault:
+    """Return a struct's or a map's sparse values as ours; weights follow the rules of vectors."""
+    pairs = isinstance(value, list)
+    indices, weights = ([index for index, _ in value], [weight for _, weight in value]) if pairs else (value["indices"], value["values"])
+    if message := _sparse_fault(indices, weights):
+        return Fault("bad_sparse_values", "sparse_values", f"sparse values cannot be read: {message}")
+    numbers = np.array([weights], np.float32 if types.is_null(kind) else kind.to_pandas_dtype())
+    with np.errstate(over="ignore"):
+        vector = numbers.astype(np.float32)
+    if (np.isinf(vector) & np.isfinite(numbers)).any():
+        return Fault("out_of_range", "sparse_values", "a weight is too large for float32")
+    if not rounding and changed_by_rounding(numbers, vector).any():
+        return Fault("not_float32", "sparse_values", f"a weight is no float32, but {numbers.dtype}")
+    return {"indices": indices, "values": vector[0].tolist()}
+
+
+def _sparse_fault(indices: list[int | None] | None, weights: list[Any] | None) -> str:
+    if indices is None or weights is None:
+        return f"the {'indices' if indices is None else 'values'} are null"
+    if len(indices) != len(weights):
+        return f"{len(indices)} indices but {len(weights)} values"
+    if None in indices or None in weights:
+        return f"{'an index' if None in indices else 'a value'} is null"
+    beyond = [index for index in indices if index is not None and not 0 <= index < _INDEX_LIMIT]
+    return f"index {beyond[0]} is not between 0 and {_INDEX_LIMIT - 1}" if beyond else ""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import decimal
+import json
 from collections import abc
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import types
 
 from migrator import records
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from migrator.connectors.parquet.columns import Columns
 
 
@@ -41,8 +44,12 @@ def _base(batch: pa.RecordBatch, columns: Columns) -> list[Any] | None:
 def _row(base: Any, extra: list[tuple[str, Any]]) -> str | None:
     fields = [(name, _plain(value)) for name, value in extra if value is not None]
     if not fields and isinstance(base, (str, bytes)):
-        return records.canonical_metadata(base)
+        text = records.canonical_metadata(base)
+        _refuse_twice(base, text or "")
+        return text
     decoded = records.parse_json(base) if isinstance(base, (str, bytes)) else _plain(base)
+    if isinstance(base, (str, bytes)):
+        _refuse_twice(base, records.dump_json(decoded))
     if decoded is not None and not isinstance(decoded, abc.Mapping):
         raise ValueError(f"metadata must be a JSON object, not {type(decoded).__name__}")
     merged = dict(decoded or {})
@@ -53,8 +60,34 @@ def _row(base: Any, extra: list[tuple[str, Any]]) -> str | None:
     return records.canonical_metadata(merged)
 
 
+def _refuse_twice(text: str | bytes, canonical: str) -> None:
+    """Raise ``ValueError`` when an object in ``text`` has a key twice; parsers keep the last one without a word.
+
+    A key that got lost takes its colon with it, so only texts with other colons than their canonical form are looked at closely.
+    """
+    text = text.decode() if isinstance(text, bytes) else text
+    if text == canonical or (text.count(":") == canonical.count(":") and ("\\" not in text or "\\u003" not in text)):  # an escaped colon
+        return
+    try:
+        json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice")
+
+
 def _cells(column: pa.Array) -> list[Any]:
     """Return the column as Python values; one that has none of its own is the exception saying why."""
+    if types.is_timestamp(column.type) and column.type.unit == "ns":
+        with contextlib.suppress(pa.ArrowInvalid):  # raised for values that need all nine decimals; most columns have none
+            column = column.cast(pa.timestamp("us", column.type.tz))
+    if _nanoseconds(column.type):
+        return [_cell(scalar) for scalar in column]
     try:
         return list(column.to_pylist(maps_as_pydicts="strict"))
     except (UnicodeDecodeError, KeyError, ValueError, OverflowError):
@@ -63,9 +96,51 @@ def _cells(column: pa.Array) -> list[Any]:
 
 def _cell(scalar: pa.Scalar) -> Any:
     try:
-        return scalar.as_py(maps_as_pydicts="strict")
+        return _exact(scalar) if _nanoseconds(scalar.type) else scalar.as_py(maps_as_pydicts="strict")
     except (UnicodeDecodeError, KeyError, ValueError, OverflowError) as error:
         return error
+
+
+def _nanoseconds(kind: pa.DataType) -> bool:
+    """Whether values of a type are or hold times in nanoseconds, which Python's have no place for: pyarrow cuts them off or refuses."""
+    if types.is_timestamp(kind) or types.is_time(kind):
+        return bool(kind.unit == "ns")
+    if types.is_dictionary(kind):
+        return _nanoseconds(kind.value_type)
+    return any(_nanoseconds(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _exact(scalar: pa.Scalar) -> Any:
+    """Return a scalar whose type holds nanoseconds as Python values; its times that need nine decimals as text."""
+    kind = scalar.type
+    if not scalar.is_valid or not _nanoseconds(kind):
+        return scalar.as_py(maps_as_pydicts="strict")
+    if types.is_dictionary(kind):
+        return _exact(scalar.value)
+    if types.is_map(kind):
+        return _object([(pair[0].as_py(), _exact(pair[1])) for pair in scalar.values])
+    if types.is_struct(kind):
+        return _object([(kind.field(place).name, _exact(scalar[place])) for place in range(kind.num_fields)])
+    if types.is_timestamp(kind) or types.is_time(kind):
+        return _moment(scalar)
+    return [_exact(item) for item in scalar.values]
+
+
+def _moment(scalar: pa.Scalar) -> Any:
+    """Return a time in nanoseconds as Python's, or as text where that has too few decimals."""
+    kind = scalar.type
+    whole, rest = divmod(scalar.value, 1_000)
+    coarse = pa.scalar(whole, pa.timestamp("us", kind.tz) if types.is_timestamp(kind) else pa.time64("us")).as_py()
+    if not rest:
+        return coarse
+    text = coarse.isoformat(timespec="microseconds")
+    end = text.index(".") + 7
+    return f"{text[:end]}{rest:03}{text[end:]}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _once(pairs)
+    return dict(pairs)
 
 
 def _plain(value: Any) -> Any:

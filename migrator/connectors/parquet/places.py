@@ -111,6 +111,8 @@ class Place:
         if not self.local:
             return None
         with translated(self.shown):
+            if Path(self.root).exists() and not Path(self.root).is_dir():
+                raise PermanentError(f"{self.shown} is not a folder", fix="choose another", code="not_a_folder")
             make_folder(Path(self.root))
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

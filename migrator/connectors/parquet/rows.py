@@ -86,6 +86,8 @@ def batches(place: Place, path: str, groups: tuple[int, int], columns: Sequence[
     with open_file(place, path) as file:
         shown = place.show(path)
         with translated(shown):
+            if groups[1] > file.metadata.num_row_groups:
+                raise unreadable(shown, "it has fewer row groups than when it was looked at first")
             first, skip = _skipped(file.metadata, groups, skip)
             stream = file.iter_batches(batch_size=most, row_groups=list(range(first, groups[1])), columns=list(columns), use_threads=False)
         missing = sum(file.metadata.row_group(number).num_rows for number in range(first, groups[1]))

@@ -1,4 +1,4 @@
-"""What a dataset's first rows say: the dimension, whether values survive float32, and which metadata fields there are."""
+"""What a dataset's first rows say: the dimension, whether numbers survive float32, and which metadata fields there are."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import pyarrow.compute as pc
 
 from migrator import records
 from migrator.connectors.parquet import rows
-from migrator.connectors.parquet.columns import exact
-from migrator.connectors.parquet.decode import changed_by_rounding
+from migrator.connectors.parquet.columns import changed_by_rounding, exact, is_list, weights_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from migrator.connectors.parquet.columns import Columns
     from migrator.connectors.parquet.discover import DataFile, Dataset
     from migrator.connectors.parquet.rows import Footer
 
 ROWS = 1_000
+FURTHER_ROWS = 8_192
+"""Rows looked at together where the first ones have no vector."""
 METADATA_ROWS = 100
 """Rows whose metadata is parsed to learn its fields."""
 _JSON_NAMES = {str: "string", bool: "boolean", int: "number", float: "number", list: "list", dict: "object"}
@@ -34,8 +35,8 @@ class Sample:
     """Deterministic: the same files give the same sample in every process."""
 
     dimension: int
-    rounding: bool | None
-    """Whether a sampled value is no float32; None where the column's type rules that out."""
+    rounding: tuple[str, ...]
+    """The parts, ``values`` or ``sparse_values``, of which a sampled number is no float32."""
     fields: Mapping[str, str]
 
 
@@ -48,25 +49,60 @@ def take(dataset: Dataset, footers: Mapping[str, Footer], columns_of: Callable[[
             most = rows.rows_at_once(ROWS, footer.row_bytes, 0)
             stream = rows.batches(dataset.place, file.path, (0, len(footer.groups)), columns.names(), most=most)
             with closing(stream):
-                return _judge(next(stream), columns, dimension)
+                return _judge(next(stream), columns, dimension, _further(dataset, footers, columns_of))
     kinds = [footers[file.path].schema.field(name).type for file in dataset.files if (name := columns_of(file).values)]
     sizes = [kind.list_size for kind in kinds if pa.types.is_fixed_size_list(kind)]
-    return Sample(dimension if dimension is not None else next(iter(sizes), 0), None, {})
+    return Sample(dimension if dimension is not None else next(iter(sizes), 0), (), {})
 
 
-def _judge(batch: pa.RecordBatch, columns: Columns, dimension: int | None) -> Sample:
+def _further(dataset: Dataset, footers: Mapping[str, Footer], columns_of: Callable[[DataFile], Columns]) -> Iterator[pa.Array]:
+    """Yield the vectors of all rows, and no other column: nulls cost little, and the first vector ends it."""
+    for file in dataset.files:
+        footer, name = footers[file.path], columns_of(file).values
+        if not footer.rows or name is None or not is_list(footer.schema.field(name).type):
+            continue
+        most = rows.rows_at_once(FURTHER_ROWS, footer.row_bytes, 0)
+        with closing(rows.batches(dataset.place, file.path, (0, len(footer.groups)), [name], most=most)) as stream:
+            for batch in stream:
+                yield batch.column(name)
+
+
+def _judge(batch: pa.RecordBatch, columns: Columns, dimension: int | None, further: Iterator[pa.Array]) -> Sample:
     fields = _fields(batch, columns)
+    rounding = ("sparse_values",) if _weights_round(batch, columns) else ()
     if columns.values is None:
-        return Sample(0, None, fields)
+        return Sample(0, rounding, fields)
     column = batch.column(columns.values)
-    lengths = Counter(length for length in pc.list_value_length(column).to_pylist() if length is not None)
+    lengths = _lengths(column)
+    if not lengths and dimension is None:
+        column, lengths = next(((later, found) for later in further if (found := _lengths(later))), (column, lengths))
     # of lengths that are equally common the first one seen counts
     common = dimension if dimension is not None else next((length for length, _ in lengths.most_common(1)), 0)
-    return Sample(common, None if exact(column.type.value_type) else _rounds(column), fields)
+    if is_list(column.type) and _rounds(column.flatten()):
+        rounding = ("values", *rounding)
+    return Sample(common, rounding, fields)
 
 
-def _rounds(column: pa.Array) -> bool:
-    numbers = pc.drop_null(column.flatten()).to_numpy(zero_copy_only=False)
+def _lengths(column: pa.Array) -> Counter[int]:
+    """Return how many vectors there are of each length; those without components say nothing."""
+    if not is_list(column.type):  # a column of nulls, which has no type
+        return Counter()
+    return Counter(length for length in pc.list_value_length(column).to_pylist() if length)
+
+
+def _weights_round(batch: pa.RecordBatch, columns: Columns) -> bool:
+    if columns.sparse_values is None:
+        return False
+    column = batch.column(columns.sparse_values)
+    if weights_type(column.type) is None:
+        return False
+    return _rounds(column.items if pa.types.is_map(column.type) else pc.struct_field(column, "values").flatten())
+
+
+def _rounds(flat: pa.Array) -> bool:
+    if exact(flat.type):
+        return False
+    numbers = pc.drop_null(flat).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         vectors = numbers.astype(np.float32)
     return bool(changed_by_rounding(numbers.reshape(1, -1), vectors.reshape(1, -1)).any())

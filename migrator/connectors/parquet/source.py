@@ -16,7 +16,7 @@ from migrator.connectors.parquet import columns as roles
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.places import S3_OPTIONS
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Split
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ParquetSource:
             raise ConfigError(f"metric={endpoint.options['metric']} is unknown", fix=f"use one of: {', '.join(METRICS)}", code="bad_option")
         self._options = endpoint.options
         self._name = endpoint.resource
+        self._endpoint = endpoint
         self._opened: dict[str, Footer] = {}
         self.dataset: Dataset = find(endpoint)
 
@@ -75,7 +76,7 @@ class ParquetSource:
         manifest = self.dataset.manifest
         known = [(self._footers[file.path].schema, self._columns(file)) for file in self._filled]
         id_types = {roles.id_type_of(schema, columns) for schema, columns in known}
-        findings = [finding for schema, columns in known for finding in roles.findings_of(schema, columns, rounding=self._sample.rounding)]
+        findings = [finding for schema, columns in known for finding in roles.findings_of(schema, columns, rounding=roles.agreed(self._options, self._sample))]
         metric = cast("Metric | None", self._options.get("metric") or (manifest.run.metric if manifest else None))
         return Collection(
             self._name if manifest is None else manifest.run.name,
@@ -111,7 +112,7 @@ class ParquetSource:
         return rows.batches(self.dataset.place, file.path, (0, len(footer.groups)), columns, most=KEYS_AT_ONCE)
 
     def _layout(self, file: DataFile) -> Layout:
-        return Layout(self._columns(file), self._sample.dimension, file.namespace, rounding=bool(self._sample.rounding))
+        return Layout(self._columns(file), self._sample.dimension, file.namespace, rounding=roles.agreed(self._options, self._sample))
 
     def splits(self, selection: Selection, count: int, align: int = 1) -> Iterator[Split]:  # noqa: ARG002 (row groups cannot be cut)
         wanted = None if selection.namespaces is None else list(selection.namespaces)
@@ -140,7 +141,7 @@ class ParquetSource:
         namespaces = {run["namespace"] for run in runs}
         single = next(iter(namespaces)) if len(namespaces) == 1 and all(run["own"] for run in runs) else None
         filtered = wanted if any(not run["own"] for run in runs) else None
-        state = {"runs": runs, "namespaces": filtered, "dimension": self._sample.dimension, "rounding": bool(self._sample.rounding)}
+        state = {"runs": runs, "namespaces": filtered, "dimension": self._sample.dimension, "rounding": roles.agreed(self._options, self._sample)}
         return Split(f"rows-{number}", single, state, None if filtered is not None else sum(run["rows"] for run in runs))
 
     def read(self, split: Split, cursor: str | None, records: int) -> Iterator[Chunk]:
@@ -200,6 +201,12 @@ class ParquetSource:
                 hits = batch.filter(_hits(batch, layout, wanted, namespace))
                 if hits.num_rows:
                     yield decode(hits, layout)[0]
+
+    def version_now(self) -> str:
+        try:
+            return find(self._endpoint).version
+        except (PermanentError, UnreadableSourceError):  # it is gone, or is being written again
+            return ""
 
     def close(self) -> None:
         """Do nothing: files are open only while they are read."""
