@@ -75,6 +75,14 @@ class KeyScanner(Protocol):
 
 
 @runtime_checkable
+class Versioned(Protocol):
+    """A source that can tell, without being opened anew, whether it is still what it was."""
+
+    def version_now(self) -> str:
+        """Return what ``Collection.version`` would be if the source were opened now."""
+
+
+@runtime_checkable
 class Deletable(Protocol):
     """A target from which records can be removed."""
 

@@ -25,11 +25,12 @@ from migrator.verify.proof import DIFFERENCES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Inspection", "PlanOptions", "Service", "command", "default_home", "dump_plan", "load_plan", "stores"]
+__all__ = ["SHORTFALLS", "Inspection", "PlanOptions", "Service", "command", "default_home", "dump_plan", "load_plan", "stores"]
 
 LEAST_MEASURED = 5_000
 """Records of a run whose speed says something about another's: in smaller ones, opening and finishing take most of the time."""
 command = planning.command
+SHORTFALLS = result.SHORTFALLS
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
 

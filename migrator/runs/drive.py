@@ -20,7 +20,7 @@ from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
 from migrator.planning import check
-from migrator.protocols import PartKeeper
+from migrator.protocols import PartKeeper, Versioned
 from migrator.runs import prove
 from migrator.transform import compile_transform
 
@@ -112,9 +112,10 @@ def _unchanged(attempt: Attempt, source: Source) -> Collection:
 def _count_again(attempt: Attempt, source: Source) -> None:
     """Keep what the source counts now beside what reading it gave: a scan that missed records must not pass as whole."""
     chosen = attempt.plan.selection.namespaces
-    found = attempt.patiently("counting the source", source.describe).namespaces
-    counted = sum(count for name, count in found.items() if chosen is None or name in chosen)
-    rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run))
+    found = attempt.patiently("counting the source", source.describe)
+    counted = sum(count for name, count in found.namespaces.items() if chosen is None or name in chosen)
+    changed = isinstance(source, Versioned) and attempt.patiently("looking at the source again", source.version_now) != found.version
+    rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run), changed=changed)
 
 
 def _rules(attempt: Attempt, source: Source, collection: Collection) -> Rules:

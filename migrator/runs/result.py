@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from migrator.configs import to_data
+from migrator.connectors import opened_source
+from migrator.errors import MigratorError
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from migrator.verify.proof import Comparison
 
 LISTED_REJECTED = 1_000
+SHORTFALLS = ("source_changed", "scan_incomplete")
+"""Findings that keep a run from being proven although its records are equal on both sides."""
 
 
 def conclude(attempt: Attempt, found: Comparison) -> str:
@@ -34,7 +38,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     shortfall = _shortfall(attempt)
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
     answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected}
-    answer["findings"] += shortfall
+    answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.folder, answer)
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
@@ -103,12 +107,32 @@ def _unreadable(attempt: Attempt, found: Comparison) -> list[Rejected]:
 
 
 def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
-    """Return a finding when reading the source gave another number of records than the source itself counts."""
+    """Return findings when the source is another one by now, or reading it gave another number of records than it counts itself."""
     facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
-    if "counted" not in facts or facts["counted"] == facts["read"]:
+    found = {}
+    if facts.get("changed"):
+        found["source_changed"] = "the source changed while it was read: what was copied is what was there, not what is there now"
+    if "counted" in facts and facts["counted"] != facts["read"]:
+        found["scan_incomplete"] = f"the source counts {facts['counted']:,} records, but reading it gave {facts['read']:,}"
+    fix = "stop writes to the source and start a new run"
+    return [{"severity": "lossy", "code": code, "message": message, "fix": fix} for code, message in found.items()]
+
+
+def _mismatch(attempt: Attempt) -> list[dict[str, Any]]:
+    """Return a finding when the two sides, looked at once more, have vectors of different lengths: it explains every other difference."""
+    found = []
+    for endpoint in (attempt.plan.source, attempt.plan.target):
+        try:
+            with opened_source(endpoint) as opened:
+                found.append(opened.describe().dimension)
+        except MigratorError:  # the comparison stands without its explanation
+            return []
+    source, target = found
+    if source == target or not (source and target):  # an empty collection may not know its own
         return []
-    message = f"the source counts {facts['counted']:,} records, but reading it gave {facts['read']:,}"
-    return [{"severity": "lossy", "code": "scan_incomplete", "message": message, "fix": "stop writes to the source and start a new run"}]
+    message = f"the source's vectors have {source:,} dimensions and the target's {target:,}, so no record can be equal"
+    fix = f"compare with a collection of {source:,} dimensions, or copy anew into one"
+    return [{"severity": "blocking", "code": "dimension_differs", "message": message, "fix": fix}]
 
 
 def save(folder: Path, result: dict[str, Any]) -> None:
@@ -135,7 +159,7 @@ def sentence(result: dict[str, Any]) -> str:
     if result["verdict"] == "differs":
         return f"differs: {result['differences_total']:,} records are not the same on both sides"
     if not counts["rejected"]:
-        return f"incomplete: {next(finding['message'] for finding in reversed(result['findings']) if finding['code'] == 'scan_incomplete')}"
+        return f"incomplete: {next(finding['message'] for finding in reversed(result['findings']) if finding['code'] in SHORTFALLS)}"
     return f"incomplete: {counts['rejected']:,} of {counts['scanned']:,} records were rejected; everything else is equal"
 
 

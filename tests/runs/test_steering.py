@@ -18,6 +18,7 @@ from migrator import retry
 from migrator.connectors import memory
 from migrator.errors import ConfigError, LedgerError, RunBusyError
 from migrator.ledger import progress
+from migrator.ledger import runs as ledger_runs
 from migrator.runs import drive
 from migrator.service import PlanOptions, Service
 from tests.runs.conftest import Ended, contents
@@ -68,6 +69,60 @@ def test_a_running_run_shows_how_far_it_is(service, slow):
     assert json.dumps(status)
     service.cancel(slow)
     service.wait(slow)
+
+
+def test_what_a_run_was_asked_shows_everywhere_until_it_is_done(seed, service, collections, monkeypatch):
+    """Making a target ready can take half a minute, in which nothing can be stopped."""
+    seed("source", numbered(50))
+    ready = threading.Event()
+    monkeypatch.setattr(memory.MemoryStore, "finish", lambda _store: ready.wait(20), raising=False)
+    run = service.start(service.plan("memory:source", "memory:target", PlanOptions(batch=10)))
+    until(lambda: service.status(run)["phase"] == "finishing")
+    assert (service.status(run)["asked"], service.status(run)["shares"]) == (None, {"copied": 1.0, "proved": 0.0})
+    service.pause(run)
+    with closing(Service(service.home)) as other:
+        assert (other.status(run)["asked"], other.runs()[0]["asked"]) == ("pause", "pause")
+    ready.set()
+    status = service.wait(run, 20)
+    assert (status["status"], status["asked"]) == ("paused", None)
+
+
+def test_the_bar_is_made_of_what_was_copied_and_what_was_proved(service, slow):
+    status = service.status(slow)
+    assert status["shares"]["proved"] == 0.0
+    assert status["shares"]["copied"] == status["counts"]["scanned"] / 1000
+    assert status["progress"] == pytest.approx(0.75 * status["shares"]["copied"])
+    service.cancel(slow)
+    ended = service.wait(slow)
+    assert ended["progress"] == pytest.approx(0.75 * ended["counts"]["scanned"] / 1000)
+
+
+def test_the_bar_never_goes_back_within_an_attempt(seed, service):
+    seed("source", numbered(400))
+    run = service.start(service.plan("memory:source", "memory:target?delay_ms=5", PlanOptions(batch=10, filter={"even": True})))
+    seen = []
+    while (status := service.status(run))["status"] == "running":
+        seen.append(status["progress"])
+    assert [*seen, status["progress"]] == sorted([*seen, status["progress"]])
+    assert (status["status"], status["progress"]) == ("proven", 1.0)
+
+
+def test_a_run_that_ends_while_it_is_looked_at_was_not_interrupted(seed, service, copy, monkeypatch):
+    seed("source", numbered(30))
+    run = copy().run
+    ended = dict(ledger_runs.get(service.manager.ledger, run))
+    reads = iter([ended | {"status": "running", "finished": None}])  # what the ledger said just before
+    real = ledger_runs.get
+    monkeypatch.setattr(ledger_runs, "get", lambda ledger, name: next(reads, None) or real(ledger, name))
+    status = service.status(run)
+    assert (status["status"], status["progress"]) == ("proven", 1.0)
+    assert status["finished"]
+
+
+def test_a_dry_run_has_a_bar_is_what_it_read(seed, service):
+    seed("source", numbered(30))
+    run = service.start(service.plan("memory:source", "memory:target"), dry_run=True)
+    assert service.wait(run)["progress"] == 1.0
 
 
 def test_a_second_start_of_a_running_run_is_refused_everywhere(service, slow):

@@ -47,6 +47,14 @@ class OpenFile:
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed):
             raise UnreadableSourceError(f"{self.name} was changed while it was read", fix="leave the file alone during a run and start a new one")
 
+    def in_place(self) -> bool:
+        """Return whether the file is still the one of its name, and unchanged."""
+        try:
+            found, held = os.stat(self.name), os.fstat(self.descriptor)  # noqa: PTH116 (a name, as it was opened)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino) and (held.st_size, held.st_mtime_ns) == (self.size, self.changed)
+
     def fingerprint(self) -> str:
         """Return a digest of the size and of blocks spread over the whole file; a copy elsewhere has the same."""
         digest = xxhash.xxh3_64(str(self.size).encode())

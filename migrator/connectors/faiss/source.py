@@ -56,6 +56,9 @@ class FaissSource:
             yield chunk
             at = start + int(chunk.cursor)
 
+    def version_now(self) -> str:
+        return self.collection.version if all(shard.file.in_place() for shard in self.reader.shards) else ""
+
     def _range(self, split: Split) -> tuple[int, int]:
         if split.state["version"] != self.collection.version:
             raise ConfigError(
