@@ -12,7 +12,7 @@ def page() -> None:
     run = run_list.choose(known, "run")
     if run is not None:
         run_view.draw(run)
-    with st.expander(f"All runs ({len(known):,})", icon=":material/list_alt:"):
+    with st.expander(f"All runs ({len(known):,})", icon=":material/list_alt:", expanded=run is None):
         run_list.everything(known, "run")
 
 

@@ -13,6 +13,6 @@ def page() -> None:
 
 
 with kit.guarded():
-    known = [run for run in state.runs() if run["kind"] != "dry-run"]
+    known = state.runs()
     run_list.or_nothing(known, page)
 compare_form.draw()

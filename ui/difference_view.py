@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit import column_config as columns
 
+from migrator.service import SHORTFALLS
 from ui import charts, kit, state, words
 
 KINDS = {"missing": "missing in the target", "extra": "extra in the target", "changed": "changed", "duplicate": "duplicate"}
@@ -18,9 +19,9 @@ def draw(run: str, result: dict[str, Any]) -> None:
     st.subheader("Differences", anchor=False)
     found = result["differences"]
     if not found:
-        st.caption("None: every record of the source is in the target with the same values and metadata, and the target holds nothing else.")
+        st.caption(_none(result))
         return
-    kit.chart("Differences per namespace", charts.differences(result["namespaces"]), "chart_differences")
+    _per_namespace(result["namespaces"])
     left, right = st.columns([3, 2], gap="medium")
     with left:
         shown = _filtered(found, result.get("differences_total", len(found)))
@@ -30,6 +31,30 @@ def draw(run: str, result: dict[str, Any]) -> None:
             st.caption("Tick a record to see it on both sides.")
         else:
             _record(run, shown[chosen])
+
+
+def _none(result: dict[str, Any]) -> str:
+    """Return what it means that no difference was found: not all that the source has need have been compared."""
+    namespaces = result["namespaces"].values()
+    expected, extra = sum(row["source"] for row in namespaces), sum(row["extra"] for row in namespaces)
+    more = f"{words.several(extra, 'record')} that the source has not, as the plan allows" if extra else ""
+    if left_out := words.left_out(result):
+        compared = "that could be read" if result["kind"] == "verify" else "copied"
+        return f"None among the {words.count(expected)} {compared}; {left_out}." + (f" The target holds {more}." if more else "")
+    if any(finding["code"] in SHORTFALLS for finding in result.get("findings", [])):
+        return f"None among the {words.count(expected)} records that were read; the source has others by now, or more."
+    also = f"holds {more}" if more else "holds nothing else"
+    return f"None: every record of the source is in the target with the same values and metadata, and the target {also}."
+
+
+def _per_namespace(namespaces: dict[str, dict[str, int]]) -> None:
+    """Draw the differences of each namespace; a chart of one namespace would say no more than a line."""
+    if len(namespaces) > 1:
+        kit.chart("Differences per namespace", charts.differences(namespaces), "chart_differences")
+        return
+    for name, row in namespaces.items():
+        said = ", ".join(f"{row[kind]:,} {kind}" for kind in ("missing", "extra", "changed"))
+        st.caption(f"{kit.plain(words.namespace(name))}: {said}.")
 
 
 def _filtered(found: list[dict[str, Any]], total: int) -> list[dict[str, Any]]:
@@ -79,8 +104,14 @@ def _one_sided(source: dict[str, Any] | None, target: dict[str, Any] | None) -> 
         st.caption("Neither side has this record now. Verify again to bring the list up to date.")
         return
     st.caption("Only the source has this record." if target is None else "Only the target has this record.")
-    held = source or target or {}
-    st.code(json.dumps(held.get("metadata"), ensure_ascii=False, indent=1), language="json", wrap_lines=True, height=220)
+    for name, record in (("Source", source), ("Target", target)):
+        if record is None:
+            st.markdown(f"**{name}:** not there")
+            continue
+        metadata = record.get("metadata")
+        st.markdown(f"**{name}:** {words.several(len(record['values']), 'component')}, {'metadata' if metadata else 'no metadata'}")
+        if metadata:
+            st.code(json.dumps(metadata, ensure_ascii=False, indent=1), language="json", wrap_lines=True, height=220)
 
 
 def _vectors(source: list[float], target: list[float]) -> None:

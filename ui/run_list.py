@@ -13,28 +13,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KIND = {"copy": "copy", "verify": "comparison", "dry-run": "dry run"}
+FINISHED = frozenset({"proven", "differs", "incomplete"})
+ASKED = {"pause": ("orange", ":material/pause:", "pausing…"), "cancel": ("gray", ":material/stop:", "cancelling…")}
+"""What a running run was asked and has not come to yet."""
 
 
 def choose(known: list[dict[str, Any]], page: str) -> str | None:
     """Draw the select box of runs on ``page`` and return the chosen one; the address bar follows it."""
+    if not known:
+        return None
     run = state.chosen_run(known)
     if run is None:
-        return None
+        name = kit.plain(words.shorten(state.unknown_run(known)))
+        st.warning(f"This run is not known here: {name}. Choose one of those listed.", icon=":material/search_off:")
     labels = {row["run"]: title(row) for row in known}
     key = f"{page}_run"
     st.session_state[key] = run
-    st.selectbox("Run", list(labels), format_func=labels.__getitem__, key=key, on_change=_chosen, args=(key,))
+    index = None if run is None else 0
+    st.selectbox("Run", list(labels), index, labels.__getitem__, key=key, placeholder="Choose a run", on_change=_chosen, args=(key,))
     return run
 
 
 def _chosen(key: str) -> None:
-    state.choose_run(st.session_state[key])
+    if st.session_state[key] is not None:  # a box without a choice can be left without one
+        state.choose_run(st.session_state[key])
+
+
+def standing(row: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the colour, icon and word that say how a run stands; a dry run that is done has nothing to be incomplete about."""
+    if row["asked"]:
+        return ASKED[row["asked"]]
+    if row["kind"] == "dry-run" and row["status"] in FINISHED:
+        return "gray", ":material/science:", "dry run"
+    return kit.STATUS.get(row["status"], ("gray", ":material/help:", row["status"]))
+
+
+def badge(row: dict[str, Any]) -> None:
+    """Draw how a run stands."""
+    color, icon, label = standing(row)
+    st.badge(label, color=color, icon=icon)
 
 
 def title(row: dict[str, Any]) -> str:
     """Return one line that tells a run from the others."""
     kind = "" if row["kind"] == "copy" else f"{KIND[row['kind']]}: "
-    return f"{kind}{words.endpoint(row['source'])} → {words.endpoint(row['target'])} · {row['run']} · {row['status']}"
+    return f"{kind}{words.endpoint(row['source'])} → {words.endpoint(row['target'])} · {row['run']} · {_word(row)}"
+
+
+def _word(row: dict[str, Any]) -> str:
+    """Return how a run stands where its kind is said already."""
+    word = standing(row)[2]
+    return "done" if word == KIND["dry-run"] else word
 
 
 def everything(known: list[dict[str, Any]], page: str) -> None:
@@ -42,11 +71,11 @@ def everything(known: list[dict[str, Any]], page: str) -> None:
     rows = [
         {
             "open": f"{page}?run={row['run']}",
-            "status": kit.STATUS.get(row["status"], ("", "", row["status"]))[2],
+            "status": _word(row),
             "kind": KIND[row["kind"]],
             "source": words.endpoint(row["source"]),
             "target": words.endpoint(row["target"]),
-            "records": row["counts"]["copied"],
+            "records": 0 if row["kind"] == "dry-run" else row["counts"]["copied"],
             "rejected": row["counts"]["rejected"],
             "started": row["started"],
         }

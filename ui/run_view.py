@@ -7,11 +7,17 @@ from typing import Any
 import streamlit as st
 from streamlit import column_config as columns
 
-from ui import charts, kit, state, words
+from ui import charts, kit, run_list, state, words
+from ui.run_list import FINISHED
 
-FINISHED = frozenset({"proven", "differs", "incomplete"})
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
-ASKED = {"Pause": "pausing after the batches under way", "Cancel": "cancelling after the batches under way"}
+ASKED = {"pause": "pausing", "cancel": "cancelling"}
+WHEN = {
+    "copying": "after the batches under way",
+    "finishing": "once the target is ready",
+    "verifying": "after the batches being read",
+}
+"""What a run that was asked to stop does first: only between two steps can it be stopped."""
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
 PHASE = {"preparing": "preparing", "copying": "copying", "finishing": "finishing the target", "verifying": "proving"}
@@ -23,7 +29,6 @@ def draw(run: str) -> None:
     every = 1.0 if seen["status"] == "running" else 5.0 if seen["status"] in RESUMABLE else None
     if st.session_state.get("run_seen") != (run, seen["status"]):
         st.session_state["run_seen"] = (run, seen["status"])
-        st.session_state.pop("run_asked", None)
     st.fragment(_live, run_every=every)(run)
 
 
@@ -44,19 +49,32 @@ def _live(run: str) -> None:
 def _head(seen: dict[str, Any]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            kit.badge(seen["status"])
+            run_list.badge(seen)
             st.caption(kit.plain(_sentence(seen)), width="content")
         with st.container(horizontal=True, width="content"):
             _controls(seen)
-    share = max(0.0, min(1.0, seen["progress"]))
-    st.progress(share, text=words.percent(share))
+    st.progress(max(0.0, min(1.0, seen["progress"])), text=progress_text(seen))
+
+
+def progress_text(seen: dict[str, Any]) -> str:
+    """Return what the progress bar of a run is made of: its length alone would contradict the records counted beside it."""
+    copied, proved = (words.percent(seen["shares"][name], 0) for name in ("copied", "proved"))
+    if seen["kind"] == "dry-run":
+        return f"read {copied}"
+    if seen["kind"] == "verify" or seen["status"] in {"differs", "incomplete"}:
+        return f"compared {proved}"
+    if seen["status"] == "proven":
+        return f"copied {copied} · proved {proved}"
+    return f"copied {copied} · proved {proved} — the copy is three quarters of this bar, the proof the last"
 
 
 def _sentence(seen: dict[str, Any]) -> str:
     scanned, total = seen["counts"]["scanned"], seen["total"]
     words_ = [f"{words.count(scanned)} of {words.count(total)} records"] if total else []
+    if seen["kind"] == "verify":  # its total is that of both sides
+        words_ = [f"{words.count(total)} records on both sides together"] if total else []
     if seen["status"] == "running":
-        words_.insert(0, ASKED.get(_asked(seen["run"]), PHASE.get(seen["phase"], "")) or "starting")
+        words_.insert(0, _doing(seen))
     words_.append(f"{words.duration(seen['seconds'])} elapsed")
     if seen["attempt"] > 1:
         words_.append(f"attempt {seen['attempt']}")
@@ -65,49 +83,63 @@ def _sentence(seen: dict[str, Any]) -> str:
     return " · ".join(words_)
 
 
+def _doing(seen: dict[str, Any]) -> str:
+    """Return what a running run does now, or will do once it is through with the step it is in."""
+    if seen["asked"]:
+        return f"{ASKED[seen['asked']]} {WHEN.get(seen['phase'], 'once this step is done')}"
+    return PHASE.get(seen["phase"], "") or "starting"
+
+
 def _controls(seen: dict[str, Any]) -> None:
     run, status = seen["run"], seen["status"]
-    service = state.service()
+    service, asked = state.service(), bool(seen["asked"])
     if status == "running":
-        _control("Pause", ":material/pause:", service.pause, run)
+        _control("Pause", ":material/pause:", service.pause, run, disabled=asked)
     if status in RESUMABLE:
         _control("Resume", ":material/play_arrow:", service.resume, run, primary=True)
     if status in {"running", "paused", "interrupted"}:
-        _control("Cancel", ":material/stop:", service.cancel, run)
-    if status in FINISHED and seen["kind"] != "dry-run" and st.button("See the proof", icon=":material/fact_check:", type="primary", key="to_verify"):
+        _control("Cancel", ":material/stop:", service.cancel, run, disabled=asked)
+    found = "See the proof" if status == "proven" else "See what was found"
+    if status in FINISHED and seen["kind"] != "dry-run" and st.button(found, icon=":material/fact_check:", type="primary", key="to_verify"):
         st.switch_page("../pages/verify.py", query_params={"run": run})
 
 
-def _control(label: str, icon: str, act: Any, run: str, *, primary: bool = False) -> None:
-    """Draw a button that steers the run. What was asked shows in the next status; a refusal shows at once."""
-    if st.button(label, icon=icon, key=f"control_{label.lower()}", type="primary" if primary else "secondary", disabled=_asked(run) == label):
+def _control(label: str, icon: str, act: Any, run: str, *, primary: bool = False, disabled: bool = False) -> None:
+    """Draw a button that steers the run. What was asked shows in the next status, in every tab; a refusal shows at once."""
+    if st.button(label, icon=icon, key=f"control_{label.lower()}", type="primary" if primary else "secondary", disabled=disabled):
         act(run)
-        st.session_state["run_asked"] = (run, label)
         st.rerun()
 
 
-def _asked(run: str) -> str:
-    """Return what was asked of ``run`` in this session and has not come about yet."""
-    asked_run, label = st.session_state.get("run_asked", ("", ""))
-    return label if asked_run == run else ""
-
-
 def _outcome(seen: dict[str, Any]) -> None:
+    counts, status = seen["counts"], seen["status"]
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
-    elif seen["status"] == "interrupted":
+    elif status == "interrupted":
         st.warning("The process that ran this was stopped. Nothing is lost: resume it, it goes on after its last checkpoint.", icon=":material/power_off:")
-    elif seen["status"] == "cancelled":
+    elif status == "cancelled":
         st.info("Cancelled. What was written stays in the target, and the figures below are those at the end.", icon=":material/stop:")
-    elif seen["kind"] == "dry-run" and seen["status"] in FINISHED:
-        st.success("Dry run done: every record was read and mapped, nothing was written.", icon=":material/check:")
+    elif seen["kind"] == "dry-run" and status in FINISHED:
+        would = f"{words.count(counts['copied'])} would be copied" + (f", {words.count(counts['rejected'])} would be rejected" if counts["rejected"] else "")
+        st.info(f"Dry run done: every record was read and mapped, nothing was written. {would}.", icon=":material/science:")
+    elif status == "incomplete":
+        st.warning(f"**Incomplete.** {words.incomplete(seen)}", icon=":material/pending:")
+    elif status == "differs":
+        st.error("**Not the same.** Source and target do not hold the same records.", icon=":material/difference:")
+    if status == "failed":
+        st.info(
+            "Failed. What was written stays in the target. Once the cause is mended, resume it: it goes on after its last checkpoint.", icon=":material/error:"
+        )
 
 
 def _figures(seen: dict[str, Any]) -> None:
     with kit.cards():
         _speed(seen)
         _time(seen)
-        _latency(seen)
+        if seen["kind"] == "dry-run":  # which writes no batch
+            kit.card("Would be copied", words.count(seen["counts"]["copied"]), "nothing is written", icon=":material/science:")
+        else:
+            _latency(seen)
         _losses(seen)
 
 
@@ -127,14 +159,15 @@ def _time(seen: dict[str, Any]) -> None:
 
 def _latency(seen: dict[str, Any]) -> None:
     latencies, p95 = seen["latencies_ms"][-RECENT:], seen["latency_p95_ms"]
-    caption = "" if latencies[FEW:] else f"of {len(latencies)} batches" if latencies else "no batch yet"
-    value = "—" if p95 is None else f"{p95:,.0f} ms"
+    caption = "" if latencies[FEW:] else f"of {words.several(len(latencies), 'batch', 'batches')}" if latencies else "no batch yet"
+    value = "—" if p95 is None else words.milliseconds(p95 / 1000)
     kit.card("Batch latency p95", value, caption, icon=":material/network_check:", chart=latencies[FEW:] and latencies)
 
 
 def _losses(seen: dict[str, Any]) -> None:
     counts = seen["counts"]
-    accounted = f"{words.count(counts['copied'])} copied, {words.count(counts['vanished'])} vanished, {words.count(counts['duplicate'])} duplicate"
+    copied = "would be copied" if seen["kind"] == "dry-run" else "copied"
+    accounted = f"{words.count(counts['copied'])} {copied}, {words.count(counts['vanished'])} vanished, {words.count(counts['duplicate'])} duplicate"
     if counts["rejected"]:
         kit.card("Rejected records", words.count(counts["rejected"]), "kept with their reasons", icon=":material/error:", tone="red")
     else:
@@ -164,7 +197,7 @@ def _namespaces(seen: dict[str, Any]) -> None:
     rows = [
         {
             "namespace": words.namespace(row["name"]),
-            "progress": 100.0 * row["done"] / row["total"] if row["total"] else 100.0,
+            "progress": min(100.0, 100.0 * (row["done"] + row["rejected"]) / row["total"]) if row["total"] else 100.0,
             "done": row["done"],
             "total": row["total"],
             "rejected": row["rejected"],
@@ -181,7 +214,7 @@ def _namespaces(seen: dict[str, Any]) -> None:
         "total": number("total", format="localized"),
         "rejected": number("rejected", format="localized"),
     }
-    kit.table(rows, config, f"Progress of {len(rows)} namespaces.")
+    kit.table(rows, config, f"Progress of {words.several(len(rows), 'namespace')}.")
 
 
 def _rejected(seen: dict[str, Any]) -> None:
@@ -191,7 +224,8 @@ def _rejected(seen: dict[str, Any]) -> None:
         return
     st.subheader("Rejected records", anchor=False)
     sample = seen["rejected_sample"]
-    st.caption(f"The first {len(sample):,} of {total:,}. They were not copied; the file on the Export page has each of them whole.")
+    copied = "would not be copied" if seen["kind"] == "dry-run" else "were not copied"
+    st.caption(f"The first {len(sample):,} of {total:,}. They {copied}; the file on the Export page has each of them whole.")
     config = {name: columns.TextColumn(name) for name in ("namespace", "id", "code", "field", "message")}
     kit.table([{**row, "namespace": words.namespace(row["namespace"])} for row in sample], config, f"{len(sample)} rejected records with their reasons.")
 

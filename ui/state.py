@@ -72,13 +72,19 @@ def runs() -> list[dict[str, Any]]:
 def chosen_run(known: list[dict[str, Any]]) -> str | None:
     """Return the run of the link (``?run=``), else the one last looked at, else the newest; None when there are none.
 
-    A run that is not among ``known`` is nobody's business here: another user's link falls back to one's own newest run.
+    None as well when the link's run is not among ``known`` (a mistyped id, or another user's run): another run's verdict must not pass for its own.
     """
     names = [run["run"] for run in known]
-    for wish in (st.query_params.get("run"), st.session_state.get("chosen_run")):
-        if wish in names:
-            return choose_run(wish)
-    return choose_run(names[0]) if names else None
+    if not names or unknown_run(known):
+        return None
+    wishes = (st.query_params.get("run"), st.session_state.get("chosen_run"))
+    return choose_run(next((wish for wish in wishes if wish in names), names[0]))
+
+
+def unknown_run(known: list[dict[str, Any]]) -> str:
+    """Return the run the link asks for when it is not among ``known``, else ``""``."""
+    wish = st.query_params.get("run", "")
+    return "" if any(run["run"] == wish for run in known) else wish
 
 
 def choose_run(run: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migrator import endpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from migrator.model import Endpoint
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=\"'@/])")
@@ -54,8 +56,8 @@ def duration(seconds: float | None) -> str:
 
 def milliseconds(seconds: float) -> str:
     """Return a short time as ``48 ms``, ``<1 ms`` or ``1.3 s``."""
-    if seconds >= 1:
-        return f"{seconds:.1f} s"
+    if seconds >= 0.9995:
+        return f"{seconds:,.1f} s"
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "<1 ms"
 
 
@@ -66,10 +68,45 @@ def moment(iso: str | None) -> str:
     return datetime.fromisoformat(iso).strftime("%d %b %Y, %H:%M UTC")
 
 
-def percent(share: float) -> str:
-    """Return 0.1558 as ``15.6 %``; only a finished whole reads 100 %."""
-    text = f"{share * 100:.1f} %"
-    return "99.9 %" if share < 1 and text == "100.0 %" else text
+def percent(share: float, digits: int = 1) -> str:
+    """Return 0.1558 as ``15.6 %``, or as ``16 %`` with no ``digits``; only a finished whole reads 100 %."""
+    text = f"{share * 100:.{digits}f} %"
+    if share < 1 and text == f"{100:.{digits}f} %":
+        return f"{100 - 10**-digits:.{digits}f} %"
+    return text
+
+
+def several(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 batch``, ``2 batches``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def left_out(result: Mapping[str, Any]) -> str:
+    """Return what became of the records that a copy was not to bring, or a comparison could not read: ``7 were rejected``; ``""`` when none."""
+    counts = result["counts"]
+    if result["kind"] == "verify":  # its other counts say what differs, and nothing was copied
+        return f"{counts['rejected']:,} cannot be read" if counts["rejected"] else ""
+    said = [several(counts["rejected"], "was rejected", "were rejected")] if counts["rejected"] else []
+    said += [f"{counts['vanished']:,} vanished while reading"] if counts["vanished"] else []
+    said += [several(counts["duplicate"], "duplicate was held back", "duplicates were held back")] if counts["duplicate"] else []
+    return ", ".join(said)
+
+
+def incomplete(result: Mapping[str, Any]) -> str:
+    """Return why a run is incomplete, from its counts."""
+    counts = result["counts"]
+    if not counts["rejected"]:
+        return "Not every record of the source is accounted for."
+    number = f"{counts['rejected']:,} of {counts['scanned']:,} records"
+    if result["kind"] == "verify":
+        return f"{number} of the source cannot be read, so nothing is known of their copies. Everything that could be read is the same."
+    return f"{number} were rejected and are not in the target. Everything that was copied is the same."
+
+
+def not_expected(result: Mapping[str, Any]) -> int:
+    """Return how many records ``left_out`` is about: those of the source that the namespaces' counts leave out."""
+    kinds = ("rejected",) if result["kind"] == "verify" else ("rejected", "vanished", "duplicate")
+    return sum(result["counts"][kind] for kind in kinds)
 
 
 def namespace(name: str) -> str:

@@ -81,7 +81,8 @@ def result(answer: Mapping[str, Any]) -> str:
         f"  {counts['scanned']:,} scanned = " + " + ".join(f"{counts[name]:,} {name}" for name in ("copied", "rejected", "vanished", "duplicate")),
     ]
     lines += [
-        f"  {name or '(default)':30} source {row['source']:>10,}   target {row['target']:>10,}" for name, row in list(answer["namespaces"].items())[:_SHOWN]
+        f"  {name or '(default)':30} expected {row['source']:>10,}   in the target {row['target']:>10,}"
+        for name, row in list(answer["namespaces"].items())[:_SHOWN]
     ]
     if "digests" in answer:
         lines.append(f"  digests    source {answer['digests']['source']}   target {answer['digests']['target']}")

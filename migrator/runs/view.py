@@ -23,13 +23,14 @@ _RECENT_BATCHES = 500
 
 
 def summary(manager: Manager, row: Row) -> dict[str, Any]:
-    """Return what a list of runs shows of one."""
+    """Return what a list of runs shows of one; ``asked`` is what a running one was asked to do and has not done yet."""
+    row, status = _settled(manager, row)
     return {
         "run": row["run"],
         "kind": row["kind"],
-        "status": _status(manager, row),
+        "status": status,
         "phase": row["phase"],
-        "asked": row["desired"] if row["desired"] != "run" else None,
+        "asked": row["desired"] if status == "running" and row["desired"] != "run" else None,
         "source": row["source"],
         "target": row["target"],
         "owner": row["owner"],
@@ -40,9 +41,12 @@ def summary(manager: Manager, row: Row) -> dict[str, Any]:
     }
 
 
-def _status(manager: Manager, row: Row) -> str:
-    status = str(row["status"])
-    return "interrupted" if status == "running" and not manager.active(row["run"]) else status
+def _settled(manager: Manager, row: Row) -> tuple[Row, str]:
+    """Return the run's row and status: one that nobody drives any more was interrupted, unless it came to its end since the row was read."""
+    if row["status"] == "running" and not manager.active(row["run"]):
+        row = rows.get(manager.ledger, row["run"])
+        return row, "interrupted" if row["status"] == "running" and not manager.active(row["run"]) else str(row["status"])
+    return row, str(row["status"])
 
 
 def _iso(moment: float | None) -> str | None:
@@ -51,19 +55,20 @@ def _iso(moment: float | None) -> str | None:
 
 def detail(manager: Manager, run: str) -> dict[str, Any]:
     """Return everything a page shows of one run."""
-    ledger, row = manager.ledger, rows.get(manager.ledger, run)
+    ledger, (row, _) = manager.ledger, _settled(manager, rows.get(manager.ledger, run))
     seen = summary(manager, row)
     running = seen["status"] == "running"
     seconds = row["active_seconds"] + (time.time() - row["started"] if running else 0.0)
     done = seen["counts"]["scanned"]
     rate = _recent_rate(ledger, row) if running else (done / seconds if seconds else 0.0)
-    share = _progress(row, done, seen["status"])
+    shares = _shares(row, done, seen["status"])
     return (
         seen
         | {
             "seconds": seconds,
             "attempt": row["attempt"],
-            "progress": share,
+            "progress": _progress(row["kind"], shares),
+            "shares": shares,
             "eta_seconds": _eta(row, done, rate) if running else None,
             "records_per_second": rate,
             "namespaces": _namespaces(ledger, run),
@@ -78,15 +83,23 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
     )
 
 
-def _progress(row: Row, done: int, status: str) -> float:
-    """Return the share of the work done: copying counts three quarters, proving the rest."""
+def _shares(row: Row, done: int, status: str) -> dict[str, float]:
+    """Return how much of the source was copied (by a dry run: read), and how much of what there is to prove was proved."""
     if status in ("proven", "differs", "incomplete"):
-        return 1.0
-    proof = row["verified"] / row["to_verify"] if row["to_verify"] else 0.0
-    if row["kind"] == "verify":
-        return min(1.0, proof)
+        return {"copied": 1.0, "proved": 1.0}
     copied = min(1.0, done / row["total"]) if row["total"] else 0.0
-    return float(min(1.0, 0.75 * copied + 0.25 * min(1.0, proof)))
+    if row["to_verify"] or row["phase"] in ("finishing", "verifying"):  # a filter may have left out some of the total
+        copied = 1.0
+    # a proof begins anew with every attempt: until it does, how far the last one came counts for nothing
+    begun = row["to_verify"] and (status != "running" or row["phase"] == "verifying")
+    return {"copied": copied, "proved": min(1.0, row["verified"] / row["to_verify"]) if begun else 0.0}
+
+
+def _progress(kind: str, shares: dict[str, float]) -> float:
+    """Return the share of the work done: copying counts three quarters, proving the rest."""
+    if kind == "verify":
+        return shares["proved"]
+    return shares["copied"] if kind == "dry-run" else 0.75 * shares["copied"] + 0.25 * shares["proved"]
 
 
 def _eta(row: Row, done: int, rate: float) -> float | None:

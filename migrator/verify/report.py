@@ -21,6 +21,9 @@ _SENTENCES = {
     "differs": "The two collections are not equal.",
     "incomplete": "Not every record of the source could be copied. What was copied is equal.",
 }
+_UNREAD = "Not every record of the source could be read. What could be read is equal."
+_DEFAULT = "(default)"
+_COPY_SIDES = ("expected in the target", "in the target")
 _GUARANTEE = (
     "What this proves: every source record seen while copying is in the target with an equal digest, or is named among the rejected records, "
     "or was an exact duplicate. Vectors are compared bit by bit as float32; metadata by value, so 1 and 1.0 are equal. "
@@ -33,13 +36,13 @@ def render_report(result: Mapping[str, Any]) -> str:
     verdict = result["verdict"]
     parts = [
         f"<h1>Migration report</h1><p class=dim>{escape(result['plan']['source'])} → {escape(result['plan']['target'])}</p>",
-        f"<div class='verdict {verdict}'><strong>{verdict.capitalize()}</strong><p>{_SENTENCES[verdict]}</p></div>",
+        f"<div class='verdict {verdict}'><strong>{verdict.capitalize()}</strong><p>{_sentence(result)}</p></div>",
         _cards(result),
         "<h2>Counts</h2>",
-        _identity(result["counts"]),
+        _identity(result),
         "<h2>Namespaces</h2>",
-        _bars(result["namespaces"]),
-        _namespaces(result["namespaces"]),
+        _bars(result["namespaces"], _sides(result)),
+        _namespaces(result["namespaces"], _sides(result)),
         _differences(result),
         _rejected(result["rejected"], result["counts"]["rejected"]),
         _findings(result["findings"]),
@@ -50,13 +53,22 @@ def render_report(result: Mapping[str, Any]) -> str:
     return f"<!doctype html><html lang=en>{head}<body>{''.join(parts)}</body></html>\n"
 
 
+def _sentence(result: Mapping[str, Any]) -> str:
+    return _UNREAD if result["verdict"] == "incomplete" and result["kind"] == "verify" else _SENTENCES[result["verdict"]]
+
+
+def _sides(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the namespaces' counts of both sides count: a copy's source has also what was rejected, vanished or doubled."""
+    return ("source, as far as it can be read" if result["counts"]["rejected"] else "source", "target") if result["kind"] == "verify" else _COPY_SIDES
+
+
 def _cards(result: Mapping[str, Any]) -> str:
     counts = result["counts"]
     cards = [
         ("Records in the source", f"{counts['scanned']:,}"),
-        ("Copied", f"{counts['copied']:,}"),
+        ("Equal" if result["kind"] == "verify" else "Copied", f"{counts['copied']:,}"),
         ("Differences", f"{result['differences_total']:,}"),
-        ("Rejected", f"{counts['rejected']:,}"),
+        ("Not readable" if result["kind"] == "verify" else "Rejected", f"{counts['rejected']:,}"),
         ("Time", _duration(result["seconds"])),
         ("Rate", f"{result['records_per_second']:,.0f}/s"),
     ]
@@ -69,23 +81,28 @@ def _duration(seconds: float) -> str:
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{seconds:.1f} s"
 
 
-def _identity(counts: Mapping[str, int]) -> str:
-    terms = " + ".join(f"{counts[name]:,} {name}" for name in ("copied", "rejected", "vanished", "duplicate"))
+def _identity(result: Mapping[str, Any]) -> str:
+    """Return how the counts add up. Those of a comparison bear a copy's names and mean other things: nothing was copied."""
+    counts = result["counts"]
+    names = {name: name for name in ("copied", "rejected", "vanished", "duplicate")}
+    if result["kind"] == "verify":
+        names = {"copied": "equal", "rejected": "not readable", "vanished": "missing or changed"}
+    terms = " + ".join(f"{counts[name]:,} {said}" for name, said in names.items())
     return f"<p>{counts['scanned']:,} scanned = {terms}</p>"
 
 
-def _bars(namespaces: Mapping[str, Mapping[str, int]]) -> str:
+def _bars(namespaces: Mapping[str, Mapping[str, int]], sides: tuple[str, str]) -> str:
     most = max((max(counts["source"], counts["target"]) for counts in namespaces.values()), default=0) or 1
     rows = []
     for name, counts in list(namespaces.items())[:30]:
         tracks = "".join(
-            f"<div style='width:{100 * counts[side] / most:.2f}%;background:var(--{tone})' title='{side} {counts[side]:,}'></div>"
-            for side, tone in (("source", "bar"), ("target", "bar2"))
+            f"<div style='width:{100 * counts[side] / most:.2f}%;background:var(--{tone})' title='{said} {counts[side]:,}'></div>"
+            for side, said, tone in zip(("source", "target"), sides, ("bar", "bar2"), strict=True)
         )
         rows.append(
-            f"<div class=row><span>{escape(name or 'default')}</span><div class=track>{tracks}</div><span>{counts['target'] - counts['source']:+,}</span></div>"
+            f"<div class=row><span>{escape(name or _DEFAULT)}</span><div class=track>{tracks}</div><span>{counts['target'] - counts['source']:+,}</span></div>"
         )
-    return f"<p class=dim>Upper bar: source. Lower bar: target. Right: their difference.</p>{''.join(rows)}"
+    return f"<p class=dim>Upper bar: {sides[0]}. Lower bar: {sides[1]}. Right: their difference.</p>{''.join(rows)}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> str:
@@ -103,16 +120,17 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
-def _namespaces(namespaces: Mapping[str, Mapping[str, int]]) -> str:
+def _namespaces(namespaces: Mapping[str, Mapping[str, int]], sides: tuple[str, str]) -> str:
     columns = ("source", "target", "missing", "extra", "changed")
-    return _table(("namespace", *columns), ((name or "default", *(counts[column] for column in columns)) for name, counts in namespaces.items()), len(columns))
+    header = ("namespace", *sides, *columns[2:])
+    return _table(header, ((name or _DEFAULT, *(counts[column] for column in columns)) for name, counts in namespaces.items()), len(columns))
 
 
 def _differences(result: Mapping[str, Any]) -> str:
     if not result["differences"]:
         return ""
     shown = result["differences"][:200]
-    rows = ((row["namespace"] or "default", row["id"], row["class"], ", ".join(row["fields"])) for row in shown)
+    rows = ((row["namespace"] or _DEFAULT, row["id"], row["class"], ", ".join(row["fields"])) for row in shown)
     more = f"<p class=dim>{len(shown):,} of {result['differences_total']:,} shown; differences.jsonl beside this report has all.</p>"
     return "<h2>Differences</h2>" + more + _table(("namespace", "id", "class", "fields"), rows)
 
@@ -121,7 +139,7 @@ def _rejected(rejected: Sequence[Mapping[str, Any]], total: int) -> str:
     if not rejected:
         return ""
     shown = rejected[:200]
-    rows = ((row["namespace"] or "default", row["id"], row["code"], row["field"], row["message"]) for row in shown)
+    rows = ((row["namespace"] or _DEFAULT, row["id"], row["code"], row["field"], row["message"]) for row in shown)
     return f"<h2>Rejected records</h2><p class=dim>{len(shown):,} of {total:,} shown.</p>" + _table(("namespace", "id", "code", "field", "reason"), rows)
 
 

@@ -1,5 +1,7 @@
 """Verify: the verdict first, then everything behind it."""
 
+import faiss
+import numpy as np
 import pytest
 
 from migrator.service import PlanOptions
@@ -126,6 +128,85 @@ def test_a_failed_run_has_no_proof_and_says_so(app, service, target, tmp_path):
     goto(app, "verify")
     assert not app.exception
     assert "failed before it was proven" in shown(app)
+
+
+def test_rejected_records_are_in_the_figures(app, service, target, tmp_path):
+    copied(service, index(tmp_path / "s", change=[(row, "nan") for row in range(7)]), target)
+    goto(app, "verify")
+    assert "7 of 300 records were rejected" in app.warning[0].value
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Records in target / source"].replace("\\", "") == "293 / 300"
+    said = shown(app).replace("\\", "")
+    assert "None among the 293 copied; 7 were rejected." in said
+    assert "every record of the source is in the target" not in said
+    assert "Counts agree in the one namespace there is, without those left out (7 were rejected)." in said
+    report = service.report(service.runs()[0]["run"]).read_text()
+    assert "expected in the target" in report
+
+
+def test_duplicates_held_back_are_in_the_figures(app, service, target, tmp_path):
+    source = index(tmp_path / "s")
+    ids = tmp_path / "s" / "ids.json"
+    ids.write_text(ids.read_text().replace('"id-7"', '"id-8"'))
+    copied(service, source, target, on_duplicate="first")
+    goto(app, "verify")
+    assert {metric.label: metric.value for metric in app.metric}["Records in target / source"].replace("\\", "") == "299 / 300"
+    assert "None among the 299 copied; 1 duplicate was held back." in shown(app)
+
+
+def test_counts_that_agree_are_a_sentence_and_no_chart(app, service, target, tmp_path):
+    copied(service, index(tmp_path / "s"), target, namespace_from="lang")
+    goto(app, "verify")
+    assert "Counts agree in all 2 namespaces." in shown(app).replace("\\", "")
+    assert "Counts per namespace" in shown(app)
+    assert "Difference of the counts" not in shown(app)
+
+
+def test_a_dry_run_has_nothing_to_prove_and_shows_no_other_run_s_proof(app, service, target, tmp_path):
+    source = index(tmp_path / "s")
+    copied(service, source, target)
+    run = service.start(service.plan(source, f"milvus:others?uri={tmp_path}/a.db"), dry_run=True)
+    service.wait(run, 60)
+    goto(goto(app, "run"), "verify")
+    assert not app.exception
+    assert "A dry run writes nothing, so there is nothing to prove." in shown(app)
+    assert not app.success
+    assert app.selectbox(key="verify_run").value == run
+
+
+def test_two_dimensions_are_said_first(app, service, tmp_path):
+    ends = []
+    for dimension in (8, 4):
+        flat = faiss.IndexFlatL2(dimension)
+        flat.add(np.ones((3, dimension), np.float32))
+        faiss.write_index(flat, str(tmp_path / f"{dimension}.index"))
+        ends.append(f"faiss:{tmp_path}/{dimension}.index")
+    run = service.start_verify_pair(*ends, PlanOptions())
+    service.wait(run, 60)
+    goto(app, "verify")
+    assert not app.exception
+    assert "8 dimensions and the target's 4" in app.error[0].value.replace("\\", "")
+    assert "3 records differ" in app.error[1].value
+    assert [finding["code"] for finding in service.result(run)["findings"]] == ["dimension_differs"]
+
+
+def test_no_record_on_both_sides(app, service, target, tmp_path):
+    source = index(tmp_path / "s", records=5)
+    copied(service, source, target)
+    folder = tmp_path / "s"
+    (folder / "ids.json").write_text((folder / "ids.json").read_text().replace("id-", "other-"))
+    (folder / "metadata.jsonl").write_text("{}\n" * 5)
+    service.wait(service.start_verify_pair(source, target, PlanOptions()), 60)
+    goto(app, "verify")
+    captions = "\n".join(caption.value for caption in app.caption)
+    assert "no record is on both sides" in captions
+    assert "values and metadata equal" not in captions
+    app.text_input(key="difference_search").input("other-1").run()
+    said = shown(app)
+    assert "Only the source has this record" in said
+    assert "**Target:** not there" in said
+    assert "**Source:** 8 components, no metadata" in said
+    assert not app.code
 
 
 def test_ids_and_metadata_are_data(app, service, target, tmp_path):

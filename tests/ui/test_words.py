@@ -27,6 +27,36 @@ def test_only_a_finished_whole_is_100_percent(share, text):
     assert words.percent(share) == text
 
 
+@pytest.mark.parametrize(("share", "text"), [(0, "0 %"), (0.552, "55 %"), (0.999, "99 %"), (1, "100 %")])
+def test_whole_percents(share, text):
+    assert words.percent(share, 0) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0001, "<1 ms"), (0.048, "48 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"), (7.967, "8.0 s")])
+def test_milliseconds(seconds, text):
+    assert words.milliseconds(seconds) == text
+
+
+def test_nouns_follow_their_number():
+    assert words.several(1, "batch", "batches") == "1 batch"
+    assert words.several(2000, "batch", "batches") == "2,000 batches"
+    assert words.several(0, "record") == "0 records"
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "text", "number"),
+    [
+        ("copy", (300, 300, 0, 0, 0), "", 0),
+        ("copy", (300, 293, 7, 0, 0), "7 were rejected", 7),
+        ("copy", (9, 5, 1, 2, 1), "1 was rejected, 2 vanished while reading, 1 duplicate was held back", 4),
+        ("verify", (50, 20, 3, 27, 0), "3 cannot be read", 3),
+    ],
+)
+def test_what_became_of_the_records_that_were_not_copied(kind, counts, text, number):
+    result = {"kind": kind, "counts": dict(zip(("scanned", "copied", "rejected", "vanished", "duplicate"), counts, strict=True))}
+    assert (words.left_out(result), words.not_expected(result)) == (text, number)
+
+
 def test_an_endpoint_is_shown_without_its_options():
     assert words.endpoint("milvus:products?uri=http://host:19530&token=env:MILVUS_TOKEN") == "milvus:products"
     assert words.endpoint("parquet:/a/very/long/way/down/to/the/folder/of/this/export") == "parquet:…/this/export"

@@ -90,6 +90,21 @@ def test_each_verdict_is_said(verdict):
     assert "1,234 scanned = 1,200 copied + 30 rejected + 0 vanished + 4 duplicate" in page.text
 
 
+def test_the_namespaces_agree_with_the_counts():
+    text = Page(render_report(result(verdict="incomplete", namespaces={"": {"source": 1200, "target": 1200, "missing": 0, "extra": 0, "changed": 0}}))).text
+    assert "expected in the target" in text
+    assert "Upper bar: expected in the target" in text
+    assert "(default)" in text
+
+
+def test_a_comparison_speaks_of_no_copy():
+    counts = {"scanned": 50, "copied": 40, "rejected": 3, "vanished": 7, "duplicate": 0}
+    text = Page(render_report(result(kind="verify", verdict="differs", counts=counts))).text
+    assert "50 scanned = 40 equal + 3 not readable + 7 missing or changed" in text
+    assert "Copied" not in text
+    assert "expected in the target" not in text
+
+
 def test_only_what_was_found_is_shown():
     assert "Rejected records" not in Page(render_report(result())).text
     many = [{"namespace": "", "id": f"i{n}", "class": "missing", "fields": []} for n in range(500)]
