@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.browser]
 
 DIMENSION = 64
-BOUND = 300
-"""Milliseconds, on two cores that the run, the server and Chromium share."""
+BOUND = 400
+"""Milliseconds; 200 to 280 on two cores that the run, the server and Chromium share. Other tests' leftovers add to it."""
 RERUNS = """seconds => new Promise(done => {
   const app = document.querySelector('[data-testid=stApp]'), took = []; let began = null;
   const watch = new MutationObserver(() => {
