@@ -94,7 +94,7 @@ def test_the_open_tab_survives_a_killed_server_and_the_run_is_resumed(start, ser
 
 @pytest.mark.slow
 def test_a_look_at_a_run_at_full_speed_is_quick(start, capsys):
-    page = start(400_000, batch=100, theme="dark")
+    page = start(800_000, batch=100, theme="dark")
     expect(page.tab.get_by_text(re.compile(r"copying .* [6-9] s elapsed"))).to_be_visible()
     page.picture("run_dark")
     assert middle(page, 10, capsys) < BOUND
