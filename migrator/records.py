@@ -187,6 +187,17 @@ def _finite(text: str) -> float:
     return number
 
 
+def sparse_fault(indices: Sequence[int | None] | None, weights: Sequence[Any] | None) -> str:
+    """Return why indices and weights make no sparse vector, ``""`` when each index has its weight."""
+    if indices is None or weights is None:
+        return f"the {'indices' if indices is None else 'values'} are null"
+    if len(indices) != len(weights):
+        return f"{len(indices)} indices but {len(weights)} values"
+    if None in indices or None in weights:
+        return f"{'an index' if None in indices else 'a weight'} is null"
+    return ""
+
+
 def to_dicts(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """Return the records as Python dictionaries, metadata parsed; for samples and messages, not for bulk."""
     rows: list[dict[str, Any]] = batch.to_pylist()

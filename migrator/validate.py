@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.model import Rejected
-from migrator.records import dump_json, matrix, parse_json
+from migrator.records import dump_json, matrix, parse_json, sparse_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,12 +121,8 @@ def _sparse(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Probl
 
 def _sparse_fault(sparse: abc.Mapping[str, Any]) -> str:
     indices, weights = sparse["indices"], sparse["values"]
-    if indices is None or weights is None:
-        return f"the {'indices' if indices is None else 'values'} are null"
-    if len(indices) != len(weights):
-        return f"{len(indices)} indices but {len(weights)} values"
-    if None in indices or None in weights:
-        return f"{'an index' if None in indices else 'a weight'} is null"
+    if fault := sparse_fault(indices, weights):
+        return fault
     if len(set(indices)) != len(indices):
         return "an index occurs twice"
     if not np.isfinite(np.asarray(weights, np.float32)).all():

@@ -8,6 +8,7 @@ import numpy as np
 from pymilvus.grpc_gen import schema_pb2
 
 from migrator.connectors.milvus.layout import SLOTS, Type
+from migrator.varint import varint
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,17 +51,8 @@ def _vectors(name: str, values: npt.NDArray[np.float32]) -> Any:
     data = schema_pb2.FieldData(type=Type.FloatVector, field_name=name)
     data.vectors.dim = values.shape[1]
     raw = np.ascontiguousarray(values, "<f4").tobytes()
-    data.vectors.float_vector.MergeFromString(_PACKED_FLOATS + _varint(len(raw)) + raw)
+    data.vectors.float_vector.MergeFromString(_PACKED_FLOATS + varint(len(raw)) + raw)
     return data
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def _sparse(name: str, rows: list[bytes | None]) -> Any:

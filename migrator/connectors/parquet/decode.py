@@ -218,11 +218,7 @@ def _sparse_row(value: Any, kind: pa.DataType, *, rounding: bool) -> dict[str, A
 
 
 def _sparse_fault(indices: list[int | None] | None, weights: list[Any] | None) -> str:
-    if indices is None or weights is None:
-        return f"the {'indices' if indices is None else 'values'} are null"
-    if len(indices) != len(weights):
-        return f"{len(indices)} indices but {len(weights)} values"
-    if None in indices or None in weights:
-        return f"{'an index' if None in indices else 'a value'} is null"
-    beyond = [index for index in indices if index is not None and not 0 <= index < _INDEX_LIMIT]
+    if fault := records.sparse_fault(indices, weights):
+        return fault
+    beyond = [index for index in indices or () if index is not None and not 0 <= index < _INDEX_LIMIT]
     return f"index {beyond[0]} is not between 0 and {_INDEX_LIMIT - 1}" if beyond else ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from migrator.varint import varint
+
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 _DEEPEST = 12
 _MOST_ELEMENTS = 1_000_000
@@ -133,16 +135,6 @@ def _written(kind: int, content: Any) -> bytes:
         head = bytes([len(items) << 4 | element]) if len(items) < 15 else bytes([0xF0 | element]) + varint(len(items))
         return head + b"".join(_written(element, item) for item in items)
     return varint(_folded(content))
-
-
-def varint(number: int) -> bytes:
-    """Return an unsigned number in groups of seven bits, the lowest first."""
-    written = bytearray()
-    while number > 127:
-        written.append(number & 127 | 128)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
 
 
 def _folded(number: int) -> int:

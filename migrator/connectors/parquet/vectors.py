@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from migrator.connectors.parquet.thrift import BINARY, I32, LIST, STRUCT, Value, i32, i64, read_struct, text, varint, write_struct
+from migrator.connectors.parquet.thrift import BINARY, I32, LIST, STRUCT, Value, i32, i64, read_struct, text, write_struct
+from migrator.varint import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
