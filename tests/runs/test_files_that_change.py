@@ -14,15 +14,16 @@ import pytest
 
 from migrator.connectors import memory, parquet
 from migrator.endpoints import parse
-from migrator.errors import PlanError, RunBusyError
-from migrator.model import Collection, Plan
+from migrator.errors import PlanError, RunBusyError, UnreadableSourceError
+from migrator.model import Collection, Plan, Selection
 from migrator.service import PlanOptions
 from tests.runs.conftest import Ended, contents
 
 
 def file(path, ids, groups=1):
     table = pa.table({"id": pa.array(ids, pa.string()), "values": pa.array([[float(n), 1.0] for n in range(len(ids))], pa.list_(pa.float32()))})
-    pq.write_table(table, path, row_group_size=max(1, -(-len(ids) // groups)))
+    pq.write_table(table, f"{path}.new", row_group_size=max(1, -(-len(ids) // groups)))
+    Path(f"{path}.new").replace(path)  # at once, so that a run reading ahead meets the one or the other, never half of it
 
 
 def names(letter, count):
@@ -63,9 +64,12 @@ def test_a_source_that_changes_meanwhile_is_never_proven(service, collections, d
     assert "changed" in ended.log
 
 
-def test_a_file_with_fewer_row_groups_than_before_is_no_internal_error(service, collections, dataset):
-    ended = run_while(service, collections, f"parquet:{dataset}", lambda: file(dataset / "b.parquet", names("c", 5)))
-    assert (str(ended), ended.status["error"]["code"]) == ("failed", "unreadable_source")
+def test_a_file_with_fewer_row_groups_than_before_is_no_internal_error(dataset):
+    with closing(parquet.open_source(parse(f"parquet:{dataset}"))) as source:
+        (split,) = source.splits(Selection(), 1)
+        file(dataset / "b.parquet", names("c", 5))
+        with pytest.raises(UnreadableSourceError):
+            list(source.read(split, None, 10))
 
 
 @pytest.mark.parametrize("gone", [True, False])
