@@ -2,8 +2,8 @@
 PYTHON  ?= python3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
-# one worker: the real servers of the tests use fixed ports, and two cores gain little from a second
-WORKERS ?= 1
+# the tests that share a real server or a browser stay on one worker each (tests/conftest.py)
+WORKERS ?= 2
 PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 HOST    ?= 127.0.0.1
 PORT    ?= 8501

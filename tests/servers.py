@@ -7,12 +7,10 @@ a fixed peer port): a file lock makes a second test session wait for the first.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -99,15 +97,17 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
     raise RuntimeError(f"{process.args!r} was not ready in {READY_SECONDS:.0f} s: {log.read_text(errors='replace')[-2000:]}")
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed test session leaves no server behind
+# Runs its arguments in its own place, to be killed with the test session (PR_SET_PDEATHSIG). Not a preexec_fn: that forks, and gRPC, whose
+# threads this process has, aborts in a fork's child now and then.
+_DIES_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``command``; on leaving, or when this process is killed, end it."""
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, **options)  # type: ignore[call-overload]  # noqa: PLW1509
+        launched = [sys.executable, "-S", "-c", _DIES_WITH_PARENT, *command]
+        process = subprocess.Popen(launched, stdout=sink, stderr=subprocess.STDOUT, **options)  # type: ignore[call-overload]
     try:
         yield process
     finally:
