@@ -1,0 +1,179 @@
+"""The front: one port for HTTP/1.1 and HTTP/2, told apart by whatever comes first, however it is cut, and nothing left behind at the end."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from migrator.local_pinecone.front import Front, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+async def echo(scope: dict, receive: Any, send: Any) -> None:
+    """Answer with the request's target and the length of its body."""
+    size, more = 0, True
+    while more:
+        event = await receive()
+        size, more = size + len(event.get("body", b"")), event.get("more_body", False)
+    body = f"{scope['path']}?{scope['query_string'].decode()} {size}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    before = set(threading.enumerate())
+    front = Front("127.0.0.1")
+    yield front
+    front.stop()
+    assert not [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("local-pinecone")]
+
+
+@pytest.fixture
+def grpc_path() -> Iterator[str]:
+    """A gRPC server that returns what it is sent."""
+    with tempfile.TemporaryDirectory(prefix="lp-") as folder:
+        path = str(Path(folder) / "s")
+        server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
+        handlers = {"Echo": grpc.unary_unary_rpc_method_handler(lambda request, _context: request)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("S", handlers),))
+        server.add_insecure_port(f"unix:{path}")
+        server.start()
+        yield path
+        server.stop(None).wait()
+
+
+def call(port: int, body: bytes) -> bytes:
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", -1)]) as channel:
+        return channel.unary_unary("/S/Echo")(body, timeout=30)
+
+
+def get(port: int, target: str, body: bytes | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET" if body is None else "POST", target, body=body)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def test_both_protocols_on_one_port(front: Front, grpc_path: str) -> None:
+    port = front.open(Site(echo, lambda: grpc_path))
+    assert get(port, "/a?b=c") == (200, "/a?b=c 0")
+    assert call(port, b"hello") == b"hello"
+    assert get(port, "/a", b"x" * 3_000_000) == (200, "/a? 3000000")
+    big = bytes(range(256)) * 40_000
+    assert call(port, big) == big
+
+
+def test_a_port_answers_for_its_own_site(front: Front) -> None:
+    async def other(scope: dict, receive: Any, send: Any) -> None:
+        await echo(scope | {"path": "other"}, receive, send)
+
+    one, two = front.open(Site(echo)), front.open(Site(other))
+    assert get(one, "/x")[1] == "/x? 0"
+    assert get(two, "/x")[1] == "other? 0"
+
+
+def test_a_very_long_url_is_read(front: Front) -> None:
+    query = "&".join(f"ids={number:0500d}" for number in range(1000))
+    assert get(front.open(Site(echo)), f"/vectors/fetch?{query}") == (200, f"/vectors/fetch?{query} 0")
+
+
+def test_a_preface_cut_into_bytes_is_http2(front: Front, grpc_path: str) -> None:
+    port = front.open(Site(echo, lambda: grpc_path))
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in PREFACE:
+            client.sendall(bytes([byte]))
+        client.sendall(b"\0\0\0\x04\0\0\0\0\0")  # an empty SETTINGS frame
+        assert client.recv(9)[3] == 4  # the server's own
+
+
+def test_what_only_begins_like_http2_is_http1(front: Front) -> None:
+    with socket.create_connection(("127.0.0.1", front.open(Site(echo))), timeout=30) as client:
+        client.sendall(b"PR")
+        client.sendall(b"OPFIND /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def hung_up(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:  # it closed with our bytes unread
+        return True
+
+
+def test_http2_where_there_is_none_is_hung_up_on(front: Front) -> None:
+    with socket.create_connection(("127.0.0.1", front.open(Site(echo))), timeout=30) as client:
+        client.sendall(PREFACE)
+        assert hung_up(client)
+
+
+def test_a_grpc_server_that_is_not_there_is_hung_up_on(front: Front) -> None:
+    with socket.create_connection(("127.0.0.1", front.open(Site(echo, lambda: "/nonexistent/socket"))), timeout=30) as client:
+        client.sendall(PREFACE)
+        assert hung_up(client)
+
+
+def test_what_a_client_says_before_it_falls_silent_is_answered(front: Front) -> None:
+    """Half a connection may end before the other: what is on its way back still arrives."""
+    with tempfile.TemporaryDirectory(prefix="lp-") as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/s")
+        server.listen()
+        port = front.open(Site(echo, lambda: f"{folder}/s"))
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(PREFACE + b"question")
+            client.shutdown(socket.SHUT_WR)
+            inner, _ = server.accept()
+            heard = b""
+            while part := inner.recv(100):
+                heard += part
+            assert heard == PREFACE + b"question"
+            inner.sendall(b"answer")
+            inner.close()
+            assert client.recv(100) == b"answer"
+            assert hung_up(client)
+
+
+def test_stopping_ends_every_connection(grpc_path: str) -> None:
+    front = Front("127.0.0.1")
+    port = front.open(Site(echo, lambda: grpc_path))
+    silent, spoken, joined = (socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3))
+    spoken.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"/? 0"):
+        answer += spoken.recv(1000)
+    joined.sendall(PREFACE + b"\0\0\0\x04\0\0\0\0\0")
+    assert joined.recv(9)
+    front.stop()
+    for client in (silent, spoken, joined):
+        with client:
+            while not hung_up(client):
+                pass
+    socket.create_server(("127.0.0.1", port)).close()  # the port is free again
+
+
+def test_a_closed_port_is_listened_on_no_more(front: Front) -> None:
+    port = front.open(Site(echo))
+    assert get(port, "/")[0] == 200
+    front.close(port)
+    front.open(Site(echo), port)  # bound again, so it was let go of
+    assert get(port, "/")[0] == 200
+
+
+def test_a_port_that_is_taken_is_an_error(front: Front) -> None:
+    with pytest.raises(OSError, match="in use"):
+        front.open(Site(echo), front.open(Site(echo)))
