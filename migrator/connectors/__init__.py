@@ -17,6 +17,7 @@ REGISTRY = {
     "memory": "migrator.connectors.memory",
     "milvus": "migrator.connectors.milvus",
     "parquet": "migrator.connectors.parquet",
+    "pinecone": "migrator.connectors.pinecone",
 }
 
 

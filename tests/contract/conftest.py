@@ -20,13 +20,18 @@ STORES = {
     "faiss": "faiss_harness.FaissHarness",
     "milvus-lite": "milvus_harness.MilvusLiteHarness",
     "milvus-server": "milvus_harness.MilvusServerHarness",
+    "pinecone": "pinecone_harness.PineconeHarness",
+    "pinecone-rest": "pinecone_harness.PineconeRestHarness",
+    "pinecone-pod": "pinecone_harness.PineconePodHarness",
 }
 SERVERS = {"parquet-s3": "s3_server", "milvus-server": "milvus_server"}
+LOCAL = dict.fromkeys(("pinecone", "pinecone-rest", "pinecone-pod"), "pinecone_server")
+"""Services of our own that need no installation."""
 SLOW = {"milvus-server"}
 """Creating, flushing and loading take a server seconds a collection; Milvus Lite runs the same cases in ``make test``."""
 IN_PROCESS = {"memory"}
 SOURCES = list(STORES)
-TARGETS = [name for name in STORES if name != "faiss"]
+TARGETS = [name for name in STORES if name not in {"faiss", "pinecone-pod"}]
 
 
 def params(names: list[str]) -> list[object]:
@@ -39,7 +44,8 @@ def _harness(name: str, request: pytest.FixtureRequest, folder: Path) -> Harness
     make = getattr(importlib.import_module(f"tests.contract.{module}"), factory)
     if name in IN_PROCESS:
         return make()
-    return make(request.getfixturevalue(SERVERS[name]) if name in SERVERS else folder)
+    server = (SERVERS | LOCAL).get(name)
+    return make(request.getfixturevalue(server) if server else folder)
 
 
 @pytest.fixture(params=params(SOURCES))

@@ -177,6 +177,7 @@ def assert_same(found: Sequence[dict[str, Any]], batches: Sequence[pa.RecordBatc
 def hard_batch(abilities: Capabilities) -> pa.RecordBatch:
     """Return records whose ids, vectors and metadata are awkward in every way the store says it can hold."""
     usable = [metadata for metadata in HARD_METADATA if fitting(metadata, abilities)]
-    rows = [{"id": id_, "metadata": usable[place % len(usable)] if usable else None} for place, id_ in enumerate(HARD_IDS)]
+    ids = [id_ for id_ in HARD_IDS if id_.isascii() or not abilities.ascii_ids]
+    rows = [{"id": id_, "metadata": usable[place % len(usable)] if usable else None} for place, id_ in enumerate(ids)]
     vectors = [{"id": f"v{place}", "values": values} for place, values in enumerate(HARD_VALUES)]
     return batch_of([*({**row, "values": [0.1, 0.2, place]} for place, row in enumerate(rows)), *vectors])

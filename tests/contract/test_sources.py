@@ -116,7 +116,8 @@ def test_selected_namespaces_only(source_store, batches, seeded):
     if len(expected_namespaces(source_store, batches)) == 1:
         pytest.skip("the store has no namespaces")
     with source_of(seeded) as source:
-        assert_same(read_all(source, 3, namespaces=("日本", "")), [batches[0], batches[2]], source_store)
+        chosen = [batches[0], batches[2]]
+        assert_same(read_all(source, 3, namespaces=tuple(expected_namespaces(source_store, chosen))), chosen, source_store)
         assert read_all(source, 3, namespaces=("nowhere",)) == []
 
 

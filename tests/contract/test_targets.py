@@ -31,7 +31,7 @@ def endpoint(target_store):
 
 
 def test_written_is_there(target_store, endpoint):
-    batches = [numbered(25), numbered(17, namespace="a", start=25), numbered(18, namespace="日本", start=42)]
+    batches = [target_store.adapt(batch) for batch in (numbered(25), numbered(17, namespace="a", start=25), numbered(18, namespace="日本", start=42))]
     write_all(endpoint, batches)
     assert_same(target_store.read_back(endpoint), batches, target_store)
     with source_of(endpoint) as source:
@@ -48,7 +48,7 @@ def test_hard_records(target_store, endpoint):
 
 def test_a_batch_of_several_namespaces(target_store, endpoint):
     names = ["", "a", "a", "日本", "", "with space", "a"]
-    records = batch_of([{"id": f"r{place}", "values": [1, 2, place], "namespace": name} for place, name in enumerate(names)])
+    records = target_store.adapt(batch_of([{"id": f"r{place}", "values": [1, 2, place], "namespace": name} for place, name in enumerate(names)]))
     write_all(endpoint, [records])
     assert_same(target_store.read_back(endpoint), [records], target_store)
 
@@ -67,7 +67,7 @@ def test_integer_ids_are_exact(target_store, endpoint):
     write_all(endpoint, [records], id_type="int64")
     assert_same(target_store.read_back(endpoint), [records], target_store)
     with source_of(endpoint) as source:
-        assert source.describe().id_type == "int64"
+        assert source.describe().id_type == ("int64" if "int64" in abilities_of(endpoint).id_types else "string")
         assert_same(read_all(source), [records], target_store)
 
 

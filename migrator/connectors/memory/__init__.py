@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,10 @@ import pyarrow as pa
 from migrator import endpoints, records
 from migrator.connectors.memory.table import COLLECTIONS, Row, Table, to_batch
 from migrator.errors import ConfigError, PermanentError, PlanError, RateLimitedError, RejectedRecordsError, TransientError
-from migrator.model import Capabilities, Chunk, Collection, Rejected, Split, Step
+from migrator.model import Address, Capabilities, Chunk, Collection, Rejected, Split, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from migrator.model import Endpoint, Plan, Selection
 
@@ -57,7 +57,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
 
 
 class MemoryStore:
-    """Source, target, key scanner, searchable and deletable over one ``Table``."""
+    """Every protocol a store can honour, over one ``Table``."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         endpoints.check_options(endpoint, OPTIONS)
@@ -176,6 +176,24 @@ class MemoryStore:
 
     def delete(self, ids: Sequence[str], namespace: str) -> None:
         self.table().delete(ids, namespace)
+
+    def stamp(self, ids: Sequence[str], namespace: str, metadata: Mapping[str, Any]) -> None:
+        self.table().change(ids, namespace, lambda known: known | dict(metadata))
+
+    def unstamp(self, ids: Sequence[str], namespace: str, keys: Sequence[str]) -> None:
+        self.table().change(ids, namespace, lambda known: {key: value for key, value in known.items() if key not in keys})
+
+    def address(self) -> Address:
+        return Address({"MEMORY_COLLECTION": self._name}, {"Python": f"COLLECTIONS[{self._name!r}]"})
+
+    def scale(self, options: Mapping[str, str]) -> str:
+        if set(options) != {"replicas"}:
+            raise ConfigError(f"{', '.join(sorted(options))} of memory cannot be scaled", fix="give replicas=N", code="bad_option")
+        self.table().replicas = int(options["replicas"])
+        return f"{self._name} has {options['replicas']} replicas"
+
+    def drop(self) -> None:
+        COLLECTIONS.pop(self._name, None)
 
     def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
         return [self.table().search(np.asarray(query, np.float64), top_k, namespace) for query in vectors]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Table:
     places: dict[tuple[str, str], int] = field(default_factory=dict)
     writes: int = 0
     finished: int = 0
+    replicas: int = 1
     on_write: Callable[[int, pa.RecordBatch], None] | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -68,6 +69,16 @@ class Table:
                 place = self.places.pop((namespace, id_), None)
                 if place is not None:
                     self.rows[place] = None
+
+    def change(self, ids: Sequence[str], namespace: str, metadata: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Replace the metadata of the rows that are there by what ``metadata`` makes of it."""
+        with self.lock:
+            for id_ in ids:
+                place = self.places.get((namespace, id_))
+                row = None if place is None else self.rows[place]
+                if place is not None and row is not None:
+                    changed = metadata(records.parse_json(row.metadata) if row.metadata else {})
+                    self.rows[place] = replace(row, metadata=records.canonical_metadata(changed))
 
     def live(self) -> list[Row]:
         """Return the rows that are not deleted, in order of arrival."""

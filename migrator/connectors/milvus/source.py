@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pymilvus.grpc_gen import milvus_pb2 as pb
 
 from migrator.connectors.milvus import names, search
+from migrator.connectors.milvus.address import address_of
 from migrator.connectors.milvus.layout import SCALARS, Layout, read_layout
 from migrator.connectors.milvus.pages import to_batch
 from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, reader_for
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.wire import Wire
-    from migrator.model import Selection
+    from migrator.model import Address, Selection
 
 SCANNED_COUNT = 1_000_000
 """Collections up to this size are counted by listing their keys (0.7 M a second), which also finds keys that occur twice."""
@@ -70,6 +71,9 @@ class MilvusSource:
             listed = self._wire.call("ShowPartitions", request, f"list the partitions of {name}").partition_names
             return {names.decode_namespace(partition): Place(name, partition) for partition in sorted(listed)}
         return {(None if self._first().namespace else DEFAULT_NAMESPACE): Place(name)}
+
+    def address(self) -> Address:
+        return address_of(self._settings)
 
     def describe(self) -> Collection:
         layout = self._first()

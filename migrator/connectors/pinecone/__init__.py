@@ -1,0 +1,62 @@
+"""Pinecone: source and target by ``pinecone:INDEX``; serverless, pod and BYOC indexes, over gRPC or REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.connectors.pinecone.connection import connect
+from migrator.connectors.pinecone.control import Control
+from migrator.connectors.pinecone.examine import examine
+from migrator.connectors.pinecone.options import read_options
+from migrator.connectors.pinecone.source import PineconeSource
+from migrator.connectors.pinecone.target import PineconeTarget
+from migrator.model import Capabilities
+from migrator.pinecone_protocol import limits
+
+if TYPE_CHECKING:
+    from migrator.model import Endpoint
+
+__all__ = ["capabilities", "examine", "open_source", "open_target"]
+
+
+def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
+    """Return what Pinecone can hold ("Database limits" of its documentation)."""
+    if endpoint is not None:
+        read_options(endpoint)
+    return Capabilities(
+        deletes=True,
+        searches=True,
+        id_types=frozenset({"string"}),
+        ascii_ids=True,
+        max_id_bytes=limits.ID_LENGTH,
+        max_metadata_bytes=limits.METADATA_BYTES,
+        max_namespace_bytes=limits.ID_LENGTH,
+        ascii_namespaces=True,
+        max_dimension=limits.DIMENSION,
+        metadata_integers="float64",
+        nested_metadata=False,
+        list_metadata="strings",
+        max_sparse_values=limits.SPARSE_VALUES,
+        null_metadata_values=False,
+        zero_vectors=False,
+        batch_records=2_000,
+        max_batch_bytes=limits.UPSERT_BYTES,
+        concurrent_writes=2,
+    )
+
+
+def open_source(endpoint: Endpoint) -> PineconeSource:
+    """Open an index for reading. Raise ``ConfigError``: ``not_found`` when it does not exist, ``document_index`` when it holds documents."""
+    settings = read_options(endpoint)
+    control = Control(settings)
+    try:
+        return PineconeSource(control, connect(control, control.describe(), settings))
+    except BaseException:
+        control.close()
+        raise
+
+
+def open_target(endpoint: Endpoint) -> PineconeTarget:
+    """Open the control plane for writing; the index is created, or checked, by ``prepare``."""
+    settings = read_options(endpoint)
+    return PineconeTarget(Control(settings), settings)

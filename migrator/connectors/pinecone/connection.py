@@ -1,0 +1,97 @@
+"""An open connection to one index: what it is, its data plane, and the pace of each kind of request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from migrator.connectors.pinecone.grpc_plane import GrpcPlane
+from migrator.connectors.pinecone.pace import Pace
+from migrator.connectors.pinecone.rest_plane import RestPlane
+from migrator.errors import ConfigError, ConnectorError, MigratorError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from migrator.connectors.pinecone.control import Control, Index
+    from migrator.connectors.pinecone.options import Settings
+    from migrator.connectors.pinecone.wire import DataPlane
+    from migrator.model import Metric
+
+_METRICS: tuple[Metric, ...] = ("cosine", "dotproduct", "euclidean")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Everything one side of a migration needs of an index."""
+
+    settings: Settings
+    index: Index
+    plane: DataPlane
+    dimension: int
+    metric: Metric | None
+    sparse_only: bool
+    fetching: Pace = field(default_factory=Pace)
+    listing: Pace = field(default_factory=Pace)
+    querying: Pace = field(default_factory=Pace)
+    updating: Pace = field(default_factory=Pace)
+
+
+def connect(control: Control, index: Index, settings: Settings) -> Connection:
+    """Open the data plane of ``index``. Raise ``TransientError`` while the index is being made."""
+    host = settings.host or index.host
+    if not host or (not index.ready and index.state.startswith(("Initializ", "Terminat"))):
+        raise TransientError(f"index {index.name} is {index.state}", fix="wait until it is ready")
+    plane = plane_to(control, index, host, settings)
+    dimension, metric = index.dimension, index.metric
+    if dimension is None:  # an index with a model of its own: only its statistics know
+        found = plane.stats()
+        dimension, metric = found.dimension, next((name for name in _METRICS if name == found.metric), None)
+        plane.close()
+        plane = plane_to(control, replace(index, dimension=dimension), host, settings)
+    return Connection(settings, index, plane, dimension, metric, sparse_only=not dimension)
+
+
+def plane_to(control: Control, index: Index, host: str, settings: Settings) -> DataPlane:
+    """Return the data plane the settings ask for; ``auto`` takes REST where gRPC cannot get through but REST can."""
+    dimension = index.dimension or 0
+    if settings.transport == "rest":
+        return RestPlane(control, host, dimension)
+    grpc = GrpcPlane(settings, host, dimension)
+    if settings.transport == "grpc":
+        return grpc
+    try:
+        grpc.stats()
+    except ConnectorError as refusal:
+        if not isinstance(refusal, TransientError) and refusal.code != "not_supported":
+            grpc.close()
+            raise
+        return _rest_instead(control, host, dimension, grpc, refusal)
+    return grpc
+
+
+def _rest_instead(control: Control, host: str, dimension: int, grpc: DataPlane, refusal: ConnectorError) -> DataPlane:
+    """Return REST when it works, after gRPC did not; otherwise gRPC's own refusal stands."""
+    grpc.close()
+    rest = RestPlane(control, host, dimension)
+    try:
+        rest.stats()
+    except MigratorError:
+        rest.close()
+        raise refusal from None
+    return rest
+
+
+def delete(connection: Connection, ids: Sequence[str], namespace: str) -> None:
+    """Delete up to 1,000 ids. A namespace that does not exist is answered 404, and holds none of them."""
+    try:
+        connection.plane.delete(namespace, ids)
+    except PermanentError as error:
+        if error.code != "not_found":
+            raise
+
+
+def require_dense(connection: Connection, what: str) -> None:
+    """Raise ``ConfigError`` when an index has no dense vectors for ``what``."""
+    if connection.sparse_only:
+        raise ConfigError(f"index {connection.index.name} holds sparse vectors only and cannot {what}", fix="choose a dense index", code="sparse_only")

@@ -1,0 +1,59 @@
+"""Waiting until reads see the writes: serverless indexes are eventually consistent, and a proof that reads too early sees loss."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from migrator.errors import TransientError
+
+if TYPE_CHECKING:
+    from migrator.connectors.pinecone.connection import Connection
+
+TIMEOUT = 600.0
+"""Seconds without any progress."""
+_PAUSES = (0.02, 2.0)
+_STILL = 3
+"""Times in a row that an index's counts must be the same, where it names no log positions."""
+_STILL_PAUSE = 0.5
+
+
+def wait_until_visible(connection: Connection) -> None:
+    """Return once everything written over this connection can be read. Raise ``TransientError`` when it takes too long."""
+    unknown = False
+    for namespace, written in sorted(connection.plane.marks.written.items()):
+        if written is None or not _reached(connection, namespace, written):
+            unknown = True
+    if unknown and not connection.index.pod:  # pods read what they wrote
+        _wait_for_still_counts(connection)
+
+
+def _reached(connection: Connection, namespace: str, written: int) -> bool:
+    """Wait until reads of ``namespace`` are as fresh as its last write; return False when they do not say."""
+    pause, longest = _PAUSES
+    best, end = -1, time.monotonic() + TIMEOUT
+    while True:
+        indexed = connection.fetching.run(lambda: connection.plane.indexed(namespace))
+        if indexed is None:
+            return False
+        if indexed >= written:
+            return True
+        if indexed > best:
+            best, end = indexed, time.monotonic() + TIMEOUT
+        if time.monotonic() > end:
+            message = f"index {connection.index.name} still reads namespace {namespace!r} as it was before the last writes ({indexed} of {written})"
+            raise TransientError(message, fix="resume later; nothing that was written is lost")
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
+
+
+def _wait_for_still_counts(connection: Connection) -> None:
+    """Wait until the index's counts no longer change."""
+    before, same, end = None, 0, time.monotonic() + TIMEOUT
+    while same < _STILL:
+        counts = dict(connection.querying.run(connection.plane.stats).namespaces)
+        same = same + 1 if counts == before else 0
+        before = counts
+        if time.monotonic() > end:
+            raise TransientError(f"the counts of index {connection.index.name} keep changing", fix="stop other writers, then resume")
+        time.sleep(_STILL_PAUSE)

@@ -1,0 +1,163 @@
+"""Pinecone as a target: creates the index, writes whole records in requests of measured size, and waits until reads see them."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from migrator.connectors.pinecone.connection import Connection, connect, delete, require_dense
+from migrator.connectors.pinecone.encode import by_namespace, packed
+from migrator.connectors.pinecone.freshness import wait_until_visible
+from migrator.connectors.pinecone.pace import Pace
+from migrator.connectors.pinecone.refusals import send_or_reject
+from migrator.errors import ConfigError, PlanError, RejectedRecordsError, TransientError
+from migrator.failpoints import failpoint
+from migrator.pinecone_protocol import limits
+from migrator.pinecone_protocol.names import to_inner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+
+    from migrator.connectors.pinecone.control import Control, Index
+    from migrator.connectors.pinecone.options import Settings
+    from migrator.connectors.pinecone.wire import Item
+    from migrator.model import Collection, Metric, Plan, Rejected
+
+
+_MARKED_NAMESPACES = 100
+
+
+class PineconeTarget:
+    """Writes one index."""
+
+    def __init__(self, control: Control, settings: Settings) -> None:
+        if settings.namespace is not None:
+            raise ConfigError("namespace= of a pinecone target says nothing", fix="choose where records go with --target-namespace", code="bad_option")
+        self._control = control
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="pinecone-write")
+        self._paces: dict[str, Pace] = {}
+        """Pinecone limits each namespace by itself."""
+        self._expected: set[str] = set()
+        """Namespaces that the plan, as far as it says, writes to."""
+
+    def prepare(self, collection: Collection, plan: Plan) -> None:
+        named = plan.mapping.target_namespace
+        self._expected = {to_inner(name) for name in (collection.namespaces if named is None else [named])}
+        found = self._control.find()
+        if found is None and not self._settings.create:
+            message = f"there is no index {self._settings.index}, and create=false asks for none to be made"
+            raise ConfigError(message, fix="correct its name, or leave create=false out", code="not_found")
+        if found is None:
+            _creatable(collection)
+            self._control.create(collection.dimension, collection.metric or "cosine")
+            failpoint("pinecone_created")
+            found = self._control.ready()
+        elif not found.ready:
+            found = self._control.ready()
+        connection = self._opened(found)
+        try:
+            _fits(connection, collection)
+        except PlanError:
+            self._let_go()
+            raise
+
+    def _opened(self, index: Index | None = None) -> Connection:
+        with self._lock:
+            if self._connection is None:
+                self._connection = connect(self._control, index or self._control.describe(), self._settings)
+            return self._connection
+
+    def _let_go(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.plane.close()
+
+    def write(self, batch: pa.RecordBatch, part: str) -> None:
+        """Write ``batch``; on return Pinecone has acknowledged every record. Records replace those of their id, whatever the part."""
+        del part
+        connection = self._opened()
+        sent: list[Future[list[Rejected]]] = []
+        for namespace, rows in by_namespace(batch):
+            sent += [self._pool.submit(self._send, connection, namespace, items) for items in packed(connection.plane.encode(rows))]
+        failpoint("pinecone_write")
+        errors = [error for future in sent if (error := future.exception()) is not None]
+        if errors:  # once no request is in flight any more, the chunk is written again as a whole
+            raise errors[0]
+        rejected = [record for future in sent for record in future.result()]
+        if rejected:
+            raise RejectedRecordsError(rejected[0].message, rejected, fix="see the rejected records; the others are written")
+
+    def _send(self, connection: Connection, namespace: str, items: Sequence[Item]) -> list[Rejected]:
+        def upsert(some: Sequence[Item]) -> None:
+            taken = self._pace(namespace).run(lambda: connection.plane.upsert(namespace, some), sum(size for *_, size in some))
+            if taken != len(some):
+                raise TransientError(f"Pinecone acknowledged {taken} of {len(some)} records", fix="resume; records are written again whole")
+
+        return send_or_reject(namespace, items, upsert)
+
+    def _pace(self, namespace: str) -> Pace:
+        with self._lock:
+            return self._paces.setdefault(namespace, Pace())
+
+    def finish(self) -> None:
+        connection = self._opened()
+        if not connection.plane.marks.written and not connection.index.pod:
+            # resumed after the last write: what a killed process wrote must be visible as well, and this write comes after all of it
+            known = {*self._expected, *connection.plane.stats().namespaces}
+            for namespace in sorted(known)[:_MARKED_NAMESPACES]:
+                delete(connection, [f"migrator-{uuid.uuid4()}"], namespace)
+        wait_until_visible(connection)
+
+    def delete(self, ids: Sequence[str], namespace: str) -> None:
+        """Remove ``ids`` from ``namespace``; those that are not there are no error."""
+        connection = self._opened()
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), limits.DELETE_IDS):
+            some = wanted[start : start + limits.DELETE_IDS]
+            self._pace(namespace).run(partial(delete, connection, some, namespace))
+
+    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+        connection = self._opened()
+        require_dense(connection, "be searched by dense vectors")
+        names = [namespace] if namespace is not None else list(connection.plane.stats().namespaces)
+        answers = []
+        for vector in vectors:
+            hits = [hit for name in names for hit in connection.plane.query(name, vector, top_k)]
+            answers.append(sorted(hits, key=lambda hit: hit[1], reverse=connection.metric != "euclidean")[:top_k])
+        return answers
+
+    def close(self) -> None:
+        """Release the connections. Safe twice."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._let_go()
+        self._control.close()
+
+
+def _creatable(collection: Collection) -> None:
+    """Raise ``PlanError`` for what no index can be made for."""
+    if collection.dimension > limits.DIMENSION:
+        message = f"{collection.dimension} dimensions are more than the {limits.DIMENSION} Pinecone takes"
+        raise PlanError(message, fix="choose another target", code="dimension_too_large")
+    if not collection.dimension and collection.metric not in {None, "dotproduct"}:
+        raise PlanError("an index of sparse vectors has the metric dotproduct", fix="tell the source's metric (metric=dotproduct)", code="metric_differs")
+
+
+def _fits(connection: Connection, collection: Collection) -> None:
+    """Raise ``PlanError`` naming what does not fit into an index that exists."""
+    wanted: Metric = collection.metric or "cosine"
+    name, fix = connection.index.name, "choose another index name"
+    if connection.dimension != collection.dimension:
+        message = f"index {name} has {connection.dimension} dimensions, the source {collection.dimension}"
+        raise PlanError(message, fix=fix, code="dimension_differs")
+    if connection.metric is not None and connection.metric != wanted and not connection.sparse_only:
+        raise PlanError(f"index {name} has the metric {connection.metric}, the source {wanted}", fix=fix, code="metric_differs")

@@ -1,0 +1,105 @@
+"""What a data plane does, whichever way its requests travel: the interface that gRPC and REST both offer here."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from migrator.model import Rejected
+
+Item = tuple[str, Any, int]
+"""One record ready to be sent: its id, its encoded form, and the bytes that takes in a request."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The statistics of an index."""
+
+    namespaces: Mapping[str, int]
+    """Records in each namespace; "" is the default one."""
+    dimension: int
+    metric: str
+    """"" when the index does not say."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Records that were asked for by id."""
+
+    batch: pa.RecordBatch
+    """In the order of the ids."""
+    rejected: tuple[Rejected, ...] = ()
+    """Records that cannot be brought into the batch."""
+
+
+class DataPlane(Protocol):
+    """One index's data plane. All methods raise our errors only, and may be called from several threads."""
+
+    transport: str
+    """``gRPC`` or ``REST``."""
+    fetch_ids: int
+    """Ids worth asking for in one request."""
+    marks: Marks
+
+    def stats(self, filter_: Mapping[str, Any] | None = None) -> Stats:
+        """Return how many records there are; with a filter (pods only) how many match it."""
+
+    def list_page(self, namespace: str, token: str | None) -> tuple[list[str], str | None]:
+        """Return up to 100 ids, in bitwise order, and the token of the next page."""
+
+    def fetch(self, namespace: str, ids: Sequence[str]) -> Fetched:
+        """Return those of ``ids`` that exist."""
+
+    def query(
+        self, namespace: str, vector: Sequence[float], top_k: int, *, filter_: Mapping[str, Any] | None = None, sparse: bool = False
+    ) -> list[tuple[str, float]]:
+        """Return the nearest as (id, score). ``sparse`` searches with index 0 alone, in an index that has no dense vectors."""
+
+    def encode(self, batch: pa.RecordBatch) -> list[Item]:
+        """Return each record as it will be sent."""
+
+    def upsert(self, namespace: str, items: Sequence[Item]) -> int:
+        """Send one request and return how many records the index says it took."""
+
+    def delete(self, namespace: str, ids: Sequence[str]) -> None:
+        """Delete up to 1,000 ids; those that do not exist are no error."""
+
+    def set_metadata(self, namespace: str, record: str, fields: Mapping[str, Any]) -> None:
+        """Add or overwrite metadata fields of one record; everything else of it stays."""
+
+    def indexed(self, namespace: str) -> int | None:
+        """Return up to which log position reads see the writes, None when the index does not say."""
+
+    def close(self) -> None:
+        """Close the connections. Safe twice."""
+
+
+class Marks:
+    """The log position of the last write in each namespace: a read sees a write once it reports a position as high."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.written: dict[str, int | None] = {}
+        """None where the index named no position."""
+
+    def wrote(self, namespace: str, headers: Mapping[str, str]) -> None:
+        """Note a write, with the headers of its answer."""
+        position = lsn(headers, "x-pinecone-request-lsn", "x-pinecone-lsn-committed")
+        with self._lock:
+            known = self.written.get(namespace)
+            self.written[namespace] = position if known is None else max(known, position or 0)
+
+
+def lsn(headers: Mapping[str, str], *names: str) -> int | None:
+    """Return the first log position that ``headers`` have under one of ``names``."""
+    for name in names:
+        text = headers.get(name, "")
+        if text.isdecimal():
+            return int(text)
+    return None

@@ -1,0 +1,92 @@
+"""Following a source that others write to, stamping it, and cutting over from pods to serverless."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from migrator.errors import MigratorError
+from migrator.model import Follow
+from migrator.service import PlanOptions
+from tests.pinecone.conftest import rows
+
+
+def test_writers_and_deleters_are_followed_until_both_sides_are_equal(account, service):
+    account.create("a")
+    account.create("b")
+    account.fill("a", rows(300), "n")
+    plan = service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.05, deletes=True)))
+    run = service.start(plan)
+    passed = threading.Event()
+
+    def work():
+        for n in range(15):
+            account.fill("a", rows(4, start=1_000 + 4 * n), "n")
+            account.fill("a", rows(2, start=10 + n, metadata={"changed": n}), "n")
+            with account.client.index(name="a") as index:
+                index.delete(ids=[f"r{100 + n}", f"r{200 + n}"], namespace="n")
+        passed.set()
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    writer.join()
+    assert passed.is_set()
+    answer = service.cutover(run, scale={"node_type": "b1", "replicas": "2"})
+    assert (answer["ready"], answer["verdict"], answer["follow"]["lag_records"]) == (True, "proven", 0)
+    assert account.read("b", "n") == account.read("a", "n")
+    assert len(account.read("b", "n")) == 300 + 60 - 30
+    assert answer["new"]["environment"]["PINECONE_INDEX_HOST"] == account.client.indexes.describe("b").host
+    assert account.client.indexes.describe("b").read_capacity.dedicated.manual.replicas == 2
+    assert account.client.indexes.exists("a")
+
+
+def test_from_pods_and_the_old_index_goes_only_when_its_name_is_typed(account, service):
+    account.create("a", pod=True)
+    account.fill("a", rows(80))
+    run = service.start(service.plan("pinecone:a", "pinecone:b"))
+    assert service.wait(run, 60)["status"] == "proven"
+    with pytest.raises(MigratorError, match="name"):
+        service.cutover(run, delete_source=True, confirm="b")
+    assert account.client.indexes.exists("a")
+    assert service.cutover(run, delete_source=True, confirm="a")["deleted"]
+    assert not account.client.indexes.exists("a")
+    assert account.namespaces("b") == {"": 80}
+
+
+def test_stamps_mark_the_source_and_reach_no_target(account, service, copy):
+    account.create("a", metric="dotproduct")
+    records = rows(60, sparse_values={"indices": [1], "values": [0.5]})
+    account.fill("a", records)
+    before = account.read("a")
+    result = copy(stamp=True)
+    assert (result["verdict"], result["counts"]["copied"]) == ("proven", 60)
+    assert account.read("b") == before
+    stamped = account.read("a")
+    assert all(stamped[name][:2] == before[name][:2] and stamped[name][2]["migrated"] is True for name in before)
+    service.start_verify(result["run"])
+    assert service.wait(result["run"], 60)["status"] == "proven"
+    assert service.reset("pinecone:a")["reset"] == 60
+    assert account.read("a") == before
+    assert service.reset("pinecone:a")["reset"] == 0
+
+
+def test_an_index_is_not_deleted_when_its_copy_is_of_a_part_or_of_another_or_in_itself(account, service):
+    for name in ("a", "other"):
+        account.create(name)
+        account.fill(name, rows(5), "en")
+    account.fill("a", rows(7), "de")
+    elsewhere = account.client.indexes.describe("other").host
+    for source, target in (
+        ("pinecone:a?namespace=en", "pinecone:b"),
+        (f"pinecone:a?host={elsewhere}", "pinecone:c"),
+        ("pinecone:a", "pinecone:a?concurrency=2"),
+        ("pinecone:other", f"pinecone:a?host={elsewhere}"),
+    ):
+        run = service.start(service.plan(source, target))
+        assert service.wait(run, 60)["status"] == "proven"
+        with pytest.raises(MigratorError) as refused:
+            service.cutover(run, delete_source=True, confirm=source.removeprefix("pinecone:").split("?")[0])
+        assert refused.value.code == "delete_refused"
+        assert account.namespaces("a") == {"en": 5, "de": 7}
+        assert account.namespaces("other") == {"en": 5}
