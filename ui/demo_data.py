@@ -1,23 +1,40 @@
-"""One click to something that works: the shipped demo as the source, a Milvus Lite file as the target."""
+"""One click to something that works: the shipped passages in a Faiss index for Milvus Lite, or in a pod index of a local Pinecone."""
 
 from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from demo import build
 from migrator.errors import MigratorError
-from ui import endpoint_card, kit, state
+from ui import endpoint_card, kit, state, stores
+
+if TYPE_CHECKING:
+    from migrator.local_pinecone.server import Server
+
+_lock = threading.Lock()
+_pinecone: Server | None = None
 
 
 def button() -> None:
-    """Draw the offer; it is made as long as nothing is described yet."""
+    """Draw the offers; they are made as long as nothing is described yet."""
     if problem := st.session_state.pop("demo_problem", None):
         kit.failure(*problem)
     if any(state.endpoint(side) for side in state.SIDES):
         return
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        st.markdown("**New here?** Try it with 7,764 passages of presidents' addresses, from a Faiss index into a Milvus Lite file.", width="stretch")
-        st.button("Use the demo", icon=":material/experiment:", key="use_demo", on_click=_fill)
+        st.markdown("**New here?** Try it with 7,764 passages of presidents' addresses; nothing leaves this machine.", width="stretch")
+        st.button("Use the demo", icon=":material/experiment:", key="use_demo", on_click=_fill, help="A Faiss index into a Milvus Lite file.")
+        st.button(
+            "Pods → serverless",
+            icon=":material/cloud_sync:",
+            key="use_pods",
+            on_click=_fill_pods,
+            help="Between two indexes of a local stand-in for Pinecone.",
+        )
 
 
 def _fill() -> None:
@@ -25,9 +42,31 @@ def _fill() -> None:
     folder = state.service().home / "demo"
     try:
         build.build(folder)
-        for side, text in zip(state.SIDES, build.endpoints(folder), strict=True):
-            endpoint_card.fill(side, text)
-            state.set_endpoint(side, text)
+        _describe(build.endpoints(folder))
         st.session_state["plan_namespace_from"] = build.NAMESPACE_FIELD
     except MigratorError as error:
         st.session_state["demo_problem"] = (error.message, error.fix)
+
+
+def _fill_pods() -> None:
+    """Start the local Pinecone if it does not run yet and fill both cards."""
+    from demo import pods  # noqa: PLC0415 - with it come gRPC and a web server, which most sessions never need
+
+    global _pinecone  # noqa: PLW0603 - one a process, like the service
+    try:
+        with _lock:
+            if _pinecone is None:
+                _pinecone = pods.start(state.service().home / "demo" / "pinecone")
+                atexit.register(_pinecone.close)
+        store = stores.named("pinecone")
+        _describe(pods.endpoints(_pinecone.url))
+        for side in state.SIDES:
+            st.session_state[endpoint_card.field_key(side, store, "api_key")] = pods.KEY
+    except MigratorError as error:
+        st.session_state["demo_problem"] = (error.message, error.fix)
+
+
+def _describe(ends: tuple[str, str]) -> None:
+    for side, text in zip(state.SIDES, ends, strict=True):
+        endpoint_card.fill(side, text)
+        state.set_endpoint(side, text)

@@ -16,7 +16,7 @@ def rows(plan: Plan) -> list[Row]:
     if collection is None:
         return []
     lost = {finding.code for finding in plan.findings if finding.severity == "lossy"}
-    target = _milvus(plan, collection) if plan.target.connector == "milvus" else _parquet(collection)
+    target = {"milvus": _milvus, "pinecone": _pinecone}.get(plan.target.connector, _parquet)(plan, collection)
     found = [
         _row("id", collection.id_type, *target["id"], lossless=True),
         _row("values", f"float32[{collection.dimension}]", *target["values"], lossless=collection.lossless),
@@ -51,7 +51,18 @@ def _milvus(plan: Plan, collection: Collection) -> dict[str, tuple[str, str]]:
     }
 
 
-def _parquet(collection: Collection) -> dict[str, tuple[str, str]]:
+def _pinecone(plan: Plan, collection: Collection) -> dict[str, tuple[str, str]]:
+    spelling = ", percent-encoded where not ASCII" if plan.mapping.id_encoding == "percent" else ", ASCII"
+    return {
+        "id": ("id", f"string{spelling}"),
+        "values": ("values", f"dense vector of {collection.dimension}"),
+        "sparse_values": ("sparse_values", "sparse vector"),
+        "namespace": ("namespace", "namespace"),
+        "metadata": ("metadata.*", "string, number, boolean or list of strings"),
+    }
+
+
+def _parquet(_plan: Plan, collection: Collection) -> dict[str, tuple[str, str]]:
     return {
         "id": ("id", "string"),
         "values": ("values", f"fixed_size_list<float>[{collection.dimension}]"),

@@ -13,6 +13,15 @@ from ui import stores
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
+FILES = frozenset({"faiss", "parquet"})
+"""The connectors whose resource is a path, or a bucket."""
+ADDRESSES = {
+    "milvus": {"uri": "MILVUS_URI"},
+    "pinecone": {"controller": "PINECONE_CONTROLLER_HOST", "host": ""},
+    "parquet": {"endpoint": "AWS_ENDPOINT_URL"},
+}
+"""The options that say where a store is, with the variable of the environment that says it otherwise."""
+
 
 def hosted() -> bool:
     """Return whether this process serves people who must not reach the server's own files."""
@@ -25,10 +34,11 @@ def check(text: str, home: Path) -> str:
         return text
     endpoint = endpoints.parse(text)
     _check_variables(endpoint)
+    _check_destination(endpoint)
     paths = [endpoint.options[name] for name in ("ids", "metadata") if endpoint.options.get(name)]
     if endpoint.connector == "milvus":
         paths = [uri for uri in [endpoint.options.get("uri", "")] if "://" not in uri]
-    elif not endpoint.resource.startswith("s3://"):
+    elif endpoint.connector in FILES and not endpoint.resource.startswith("s3://"):
         paths.append(endpoint.resource)
     for path in paths:
         if not any(Path(path).resolve().is_relative_to((home / name).resolve()) for name in ("uploads", "exports", "demo")):
@@ -49,5 +59,21 @@ def _check_variables(endpoint: Endpoint) -> None:
             raise ConfigError(
                 f"this shared installation does not read {name} from {value.removeprefix('env:')}",
                 fix="type it into its field instead",
+                code="variable_refused",
+            )
+
+
+def _check_destination(endpoint: Endpoint) -> None:
+    """Refuse to send a secret of the environment to an address that is not the environment's: whoever names the address would get it."""
+    addresses = ADDRESSES.get(endpoint.connector, {})
+    foreign = [name for name, variable in addresses.items() if endpoint.options.get(name) and endpoint.options[name] != os.environ.get(variable)]
+    if not foreign:
+        return
+    for secret in stores.named(endpoint.connector).secrets:
+        given = endpoint.options.get(secret.name, "")
+        if given.startswith("env:") or (not given and secret.variable in os.environ):
+            raise ConfigError(
+                f"this shared installation does not send {secret.variable} to the address in {foreign[0]}=",
+                fix=f"type {secret.name} into its field, or leave {foreign[0]} out",
                 code="variable_refused",
             )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
+from migrator import routing as rules
 from migrator.errors import ConfigError
+from migrator.model import Follow
 from migrator.service import PlanOptions
 
 if TYPE_CHECKING:
@@ -30,7 +33,17 @@ DEFAULTS: dict[str, Any] = {
     "plan_filter": "",
     "plan_namespace_from": "",
     "plan_target_namespace": "",
+    "plan_namespace_missing": rules.KEEP,
+    "plan_id_encoding": "reject",
+    "plan_follow": False,
+    "plan_interval": Follow.interval,
+    "plan_deletes": False,
+    "plan_changes": Follow.changes,
+    "plan_stamp": False,
 }
+MISSING = {rules.KEEP: "Keep its own", rules.DEFAULT: "Default", rules.REJECT: "Reject"}
+ENCODING = {"reject": "Reject", "percent": "Encode", "decode": "Decode"}
+CHANGES = {"all": "New and changed", "new": "New ids only"}
 KEEP = {"persist_state": "session"}
 
 
@@ -60,6 +73,10 @@ def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
         on_duplicate=cast("OnDuplicate", chosen["duplicate"]),
         accept_lossy=chosen["accept_lossy"],
         new_only=chosen["new_only"],
+        namespace_missing=chosen["namespace_missing"],
+        id_encoding=chosen["id_encoding"],
+        follow=Follow(chosen["interval"], chosen["deletes"], chosen["changes"]) if chosen["follow"] else None,
+        stamp=chosen["stamp"],
     )
 
 
@@ -89,7 +106,12 @@ def fill(plan: Plan) -> None:
         "filter": filter_,
         "namespace_from": plan.mapping.namespace_from or "",
         "target_namespace": plan.mapping.target_namespace or "",
+        "namespace_missing": plan.mapping.namespace_missing,
+        "id_encoding": plan.mapping.id_encoding,
+        "follow": plan.follow is not None,
+        "stamp": plan.stamp,
     }
+    values |= asdict(plan.follow) if plan.follow is not None else {}
     for name, value in values.items():
         st.session_state[f"plan_{name}"] = value
 
@@ -119,8 +141,34 @@ def draw(collection: Collection, *, consent: bool) -> None:
     st.slider("Workers", 1, MOST_WORKERS, key="plan_workers", **KEEP)
     st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
     st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
+    _draw_follow()
+    _draw_names(collection)
+
+
+def _draw_names(collection: Collection) -> None:
     with st.expander("Filter and namespaces", icon=":material/filter_alt:"):
         st.text_area("Filter (JSON, optional)", key="plan_filter", placeholder='{"year": {"$gte": 1990}}', height=80, **KEEP)
         fields = ["", *sorted(set(collection.fields) | {st.session_state["plan_namespace_from"]} - {""})]
         st.selectbox("Namespace from field", fields, format_func=lambda name: name or "(keep the source's)", key="plan_namespace_from", **KEEP)
+        if st.session_state["plan_namespace_from"]:
+            known = dict.fromkeys([*MISSING, st.session_state["plan_namespace_missing"]])
+            st.selectbox("Records without that field", known, format_func=lambda rule: MISSING.get(rule, rule), key="plan_namespace_missing", **KEEP)
         st.text_input("One target namespace for all", key="plan_target_namespace", placeholder="keep the source's", **KEEP)
+        st.segmented_control(
+            "Ids the target cannot spell",
+            list(ENCODING),
+            format_func=ENCODING.__getitem__,
+            required=True,
+            key="plan_id_encoding",
+            help="Pinecone takes ASCII ids only. Encode: write others percent-encoded, reversibly. Decode: undo that when copying back.",
+            **KEEP,
+        )
+
+
+def _draw_follow() -> None:
+    with st.expander("Follow and mark the source", icon=":material/sync:"):
+        if st.toggle("Go on copying changes until stopped", key="plan_follow", help="Passes over the source until the cut-over. Never writes to it.", **KEEP):
+            st.number_input("Seconds between passes", 0.0, 86_400.0, key="plan_interval", **KEEP)
+            st.segmented_control("Look for", list(CHANGES), format_func=CHANGES.__getitem__, required=True, key="plan_changes", **KEEP)
+            st.toggle("Delete from the target what is gone from the source", key="plan_deletes", **KEEP)
+        st.toggle("Mark copied records in the source (migrated, migrated_at)", key="plan_stamp", **KEEP)

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 KIND = {"copy": "copy", "verify": "comparison", "dry-run": "dry run"}
 FINISHED = frozenset({"proven", "differs", "incomplete"})
-ASKED = {"pause": ("orange", ":material/pause:", "pausing…"), "cancel": ("gray", ":material/stop:", "cancelling…")}
+ASKED = {
+    "pause": ("orange", ":material/pause:", "pausing…"),
+    "cancel": ("gray", ":material/stop:", "cancelling…"),
+    "finish": ("blue", ":material/flag:", "last pass…"),
+}
 """What a running run was asked and has not come to yet."""
 
 

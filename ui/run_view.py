@@ -7,20 +7,21 @@ from typing import Any
 import streamlit as st
 from streamlit import column_config as columns
 
-from ui import charts, kit, run_list, state, words
+from ui import charts, cutover_view, follow_view, kit, run_list, state, words
 from ui.run_list import FINISHED
 
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
-ASKED = {"pause": "pausing", "cancel": "cancelling"}
+ASKED = {"pause": "pausing", "cancel": "cancelling", "finish": "a last pass, then the proof,"}
 WHEN = {
     "copying": "after the batches under way",
+    "following": "after the batches under way",
     "finishing": "once the target is ready",
     "verifying": "after the batches being read",
 }
 """What a run that was asked to stop does first: only between two steps can it be stopped."""
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
-PHASE = {"preparing": "preparing", "copying": "copying", "finishing": "finishing the target", "verifying": "proving"}
+PHASE = {"preparing": "preparing", "copying": "copying", "following": "following", "finishing": "finishing the target", "verifying": "proving"}
 
 
 def draw(run: str) -> None:
@@ -30,6 +31,7 @@ def draw(run: str) -> None:
     if st.session_state.get("run_seen") != (run, seen["status"]):
         st.session_state["run_seen"] = (run, seen["status"])
     st.fragment(_live, run_every=every)(run)
+    cutover_view.draw(run, running=seen["status"] == "running")
 
 
 def _live(run: str) -> None:
@@ -40,6 +42,7 @@ def _live(run: str) -> None:
         _head(seen)
         _outcome(seen)
         _figures(seen)
+        follow_view.draw(seen)
         _charts(seen)
         _namespaces(seen)
         _rejected(seen)

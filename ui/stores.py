@@ -46,6 +46,12 @@ class Store:
     """File types that can be uploaded as a source; empty when there is nothing to upload."""
     upload_hint: str = ""
     sides: tuple[str, ...] = BOTH
+    served: bool = False
+    """Whether applications reach it by an address, so that there is something to cut over."""
+    scaling: str = ""
+    """How its capacity is written (``cutover --scale``), as an example; empty when it cannot be changed from here."""
+    droppable: bool = False
+    """Whether the old collection can be deleted after a cut-over."""
 
 
 OTHERS = Field("*", "Other options", "timeout=120&…", "Any other option of the endpoint, as name=value, joined by &.", more=True)
@@ -94,6 +100,7 @@ MILVUS = Store(
         OTHERS,
     ),
     (Secret("token", "Token", "MILVUS_TOKEN"),),
+    served=True,
 )
 PARQUET = Store(
     "parquet",
@@ -117,7 +124,38 @@ PARQUET = Store(
     uploads=("parquet", "zip"),
     upload_hint="One or more .parquet files, or a .zip with a folder for each namespace.",
 )
-KNOWN = (FAISS, MILVUS, PARQUET)
+PINECONE = Store(
+    "pinecone",
+    "Pinecone",
+    (
+        Field("", "Index", "products", "As a target it is created from the source's dimension and metric if it does not exist.", required=True),
+        Field("cloud", "Cloud", choices=("aws", "gcp", "azure"), help="Where a new serverless index is made.", sides=TARGET_ONLY),
+        Field("region", "Region", "us-east-1", "The region of a new serverless index.", sides=TARGET_ONLY),
+        Field(
+            "deletion_protection",
+            "Deletion protection",
+            choices=("no", "yes"),
+            help="Of a new index: whether it refuses to be deleted.",
+            sides=TARGET_ONLY,
+            more=True,
+        ),
+        Field(
+            "ids",
+            "Ids of a pod index",
+            "/data/ids.txt",
+            "Pod indexes cannot list their ids: a .txt, .jsonl, .csv or .npy file of them.",
+            sides=SOURCE_ONLY,
+            more=True,
+        ),
+        Field("controller", "Control plane", "https://api.pinecone.io", "Another address, for example that of a local server.", more=True),
+        OTHERS,
+    ),
+    (Secret("api_key", "API key", "PINECONE_API_KEY"),),
+    served=True,
+    scaling="mode=Dedicated&node_type=b1, or of a pod index replicas=2",
+    droppable=True,
+)
+KNOWN = (FAISS, MILVUS, PARQUET, PINECONE)
 
 
 def offered(side: str) -> list[Store]:
@@ -126,5 +164,5 @@ def offered(side: str) -> list[Store]:
 
 
 def named(connector: str) -> Store:
-    """Return the store of ``connector``."""
-    return next(store for store in KNOWN if store.connector == connector)
+    """Return the store of ``connector``; one without a form has its name only."""
+    return next((store for store in KNOWN if store.connector == connector), Store(connector, connector, ()))

@@ -2,9 +2,11 @@
 
 import pytest
 
+from migrator import endpoints
+from migrator.errors import ConfigError
 from migrator.service import PlanOptions, dump_plan, stores
 from tests.ui.conftest import goto, index, shown
-from ui import profiles
+from ui import hosting, profiles
 
 CANARY = "canary-77aa-token"
 
@@ -23,8 +25,8 @@ def test_nothing_described_yet(app):
 
 
 def test_the_stores_are_those_of_the_registry(app, service):
-    assert set(app.selectbox(key="source_store").options) <= {"Faiss file", "Milvus / Zilliz", "Parquet"}
-    assert len(app.selectbox(key="source_store").options) == len(set(stores()) & {"faiss", "milvus", "parquet"})
+    assert set(app.selectbox(key="source_store").options) <= {"Faiss file", "Milvus / Zilliz", "Parquet", "Pinecone"}
+    assert len(app.selectbox(key="source_store").options) == len(set(stores()) & {"faiss", "milvus", "parquet", "pinecone"})
     assert "Faiss file" not in app.selectbox(key="target_store").options  # nothing writes Faiss
 
 
@@ -116,6 +118,7 @@ def test_a_shared_installation_opens_no_file_of_its_server(app, tmp_path, monkey
 def test_a_shared_installation_gives_no_other_variable_of_its_environment_away(app, monkeypatch):
     monkeypatch.setenv("MIGRATOR_HOSTED", "1")
     monkeypatch.setenv("DATABASE_PASSWORD", "hush")
+    monkeypatch.setenv("MILVUS_URI", "http://127.0.0.1:1")
     app.text_input(key="target_milvus_uri").input("http://127.0.0.1:1")
     app.text_input(key="target_milvus_resource").input("things")
     app.text_input(key="target_milvus_*").input("token=env:DATABASE_PASSWORD").run()
@@ -258,3 +261,34 @@ def test_the_page_has_one_primary_button(app):
         "target_save",
         "continue",
     ]  # those that save are in popovers
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed"),
+    [
+        ("pinecone:products", True),
+        ("pinecone:products?controller=https://controller.test", True),
+        ("pinecone:products?controller=https://elsewhere.test", False),
+        ("pinecone:products?host=https://elsewhere.test", False),
+        ("pinecone:products?controller=https://elsewhere.test&api_key=env:PINECONE_API_KEY", False),
+        ("pinecone:products?controller=https://elsewhere.test&api_key=typed", True),
+        ("milvus:products?uri=https://milvus.test", True),
+        ("milvus:products?uri=https://elsewhere.test", False),
+        ("milvus:products?uri=https://elsewhere.test&token=typed", True),
+    ],
+)
+def test_a_shared_installation_sends_its_own_secrets_to_its_own_addresses_only(monkeypatch, tmp_path, endpoint, allowed):
+    for name, value in {
+        "MIGRATOR_HOSTED": "1",
+        "PINECONE_API_KEY": "the server's",
+        "PINECONE_CONTROLLER_HOST": "https://controller.test",
+        "MILVUS_URI": "https://milvus.test",
+        "MILVUS_TOKEN": "the server's",
+    }.items():
+        monkeypatch.setenv(name, value)
+    parsed = endpoints.render(endpoints.parse(endpoint))
+    if allowed:
+        assert hosting.check(parsed, tmp_path) == parsed
+    else:
+        with pytest.raises(ConfigError, match="does not send"):
+            hosting.check(parsed, tmp_path)

@@ -1,0 +1,35 @@
+"""From pods to serverless and cut over, with the mouse, in Chromium, on the local Pinecone."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser]
+
+
+def test_from_pods_to_serverless_followed_and_cut_over(visit):
+    page = visit()
+    page.open()
+    page.press("Pods → serverless")
+    for connected, side in enumerate(("source", "target"), 1):
+        button = page.tab.locator(f".st-key-{side}_test button")
+        expect(button).to_be_enabled()
+        button.click()
+        expect(page.tab.locator(".stMarkdownBadge", has_text="connected")).to_have_count(connected)
+    page.picture("connect_pinecone_light")
+    page.press("Continue to plan")
+    page.sees("7,764")
+    page.tab.get_by_text("Follow and mark the source").click()
+    page.tab.get_by_text("Go on copying changes until stopped").click()
+    page.drawn()
+    page.fill("plan_interval", "1")
+    page.picture("plan_pinecone_light")
+    page.press("Start migration")
+    page.title("Run")
+    page.sees("Following the source")
+    page.sees("0 records")
+    page.picture("run_following_light")
+    page.tab.get_by_text("Cut over to the new collection").click()
+    page.press("Cut over")
+    page.sees("The new address")
+    page.sees("PINECONE_INDEX_HOST")
+    page.picture("cutover_light")
