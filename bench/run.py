@@ -77,7 +77,48 @@ def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     }
 
 
-BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {"parquet": faiss_to_parquet, "milvus": faiss_to_milvus, "memory": memory}
+def pinecone_to_pinecone(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
+    """An index of 50k x 768 with metadata to another, proven, against the official client over REST and over gRPC without proof; one local server."""
+    records, seconds = int(50_000 * scale), {"rest": list[float](), "grpc": list[float](), "migrator": list[float]()}
+    variables = environment(folder) | {"PINECONE_API_KEY": "bench", "PINECONE_GRPC_SCHEME": "http"}
+    with local_pinecone(variables) as url:
+        measure.run(["-m", "bench.pinecone", "seed", url, "source", str(records), "768"], variables)
+        for number in range(rounds):
+            for how in ("rest", "grpc"):
+                said = measure.run(["-m", "bench.pinecone", how, url, "source", f"{how}-{number}"], variables).said
+                seconds[how].append(said["seconds"])
+            ends = [f"pinecone:{name}?controller={url}" for name in ("source", f"migrator-{number}")]
+            copied = measure.run(["-m", "migrator", "copy", *ends, "--json"], variables).said
+            if copied["verdict"] != "proven":
+                raise RuntimeError(f"the copy is {copied['verdict']}, so its time means nothing")
+            seconds["migrator"].append(copied["seconds"])
+    middle = {how: median(taken) for how, taken in seconds.items()}
+    return {
+        "records": records,
+        **{f"{how}_records_per_second": records / taken for how, taken in middle.items()},
+        "ratio_rest": middle["rest"] / middle["migrator"],
+        "ratio_grpc": middle["grpc"] / middle["migrator"],
+        "rounds": seconds,
+    }
+
+
+@contextmanager
+def local_pinecone(variables: dict[str, str]) -> Iterator[str]:
+    """Run the local Pinecone in a process of its own and give its address."""
+    command = [sys.executable, "-m", "migrator", "local-pinecone", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **variables}) as process:
+        try:
+            yield json.loads(process.stdout.readline())["url"] if process.stdout else ""
+        finally:
+            process.terminate()
+
+
+BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
+    "parquet": faiss_to_parquet,
+    "milvus": faiss_to_milvus,
+    "memory": memory,
+    "pinecone": pinecone_to_pinecone,
+}
 
 
 def compare(index: Path, kind: str, target: Callable[[Path], str], folder: Path, rounds: int) -> dict[str, Any]:
