@@ -136,8 +136,7 @@ def _spill_split(source: Source, split: Split, position: int, transform: Transfo
 
 def _split_keys(source: Source, split: Split, transform: Transform, *, ids_only: bool) -> Iterator[npt.NDArray[np.void]]:
     """Yield the keys of the selected rows of a split, each with its row."""
-    needs_records = transform.matches is not None or transform.namespace_from is not None
-    if isinstance(source, KeyScanner) and not needs_records:
+    if isinstance(source, KeyScanner) and not transform.needs_metadata:
         start = 0
         for batch in source.keys(split):
             rows = np.arange(start, start + len(batch), dtype=np.int64)
@@ -154,8 +153,8 @@ def rows_of(start: int, rows: npt.NDArray[np.int64] | None, count: int) -> npt.N
 
 
 def _selected(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], transform: Transform, *, ids_only: bool) -> npt.NDArray[np.void]:
-    rules = (transform.in_namespaces, transform.matching) if "metadata" in batch.schema.names else (transform.in_namespaces,)
-    for rule in rules:
+    matching = (transform.matching,) if "metadata" in batch.schema.names else ()
+    for rule in (transform.in_namespaces, *matching, transform.routable):
         if (mask := rule(batch)) is not None:
             batch, rows = batch.filter(pa.array(mask)), rows[mask]
     batch = transform.route(batch)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from migrator.connectors import opened_source
 from migrator.digest import hash_rows
 from migrator.errors import MigratorError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from migrator.model import Collection
     from migrator.protocols import Source
+    from migrator.transform import Transform
 
 _PLACES = 4
 """Spots of the target looked at."""
@@ -37,11 +40,12 @@ def existing_collection(target: Endpoint) -> Collection | None:
 
 def target_scope(plan: Plan) -> tuple[str, ...] | None:
     """Return the target namespaces that the plan's records can land in, None when that may be any."""
-    if plan.mapping.namespace_from is not None:
+    names = compile_transform(plan).names
+    if names.field is not None:
         return None
-    if plan.mapping.target_namespace is not None:
-        return (plan.mapping.target_namespace,)
-    return plan.selection.namespaces
+    if names.target is not None:
+        return (names.spelt(names.target),)
+    return None if plan.selection.namespaces is None else tuple(map(names.own, plan.selection.namespaces))
 
 
 def occupied(source: Collection, target: Collection, plan: Plan, opened: Source) -> list[Finding]:
@@ -93,15 +97,22 @@ def _compared(plan: Plan, source: Source, namespaces: list[str]) -> tuple[str | 
     transform, scope = compile_transform(plan), target_scope(plan)
     with opened_source(plan.target) as target:
         for theirs in _spots(target, Selection(scope)):
-            ids = theirs.column("id").to_pylist()
-            found = [transform.route(source.fetch(ids, name)) for name in namespaces]
-            known = {name: digest for batch in found for name, digest in _hashes(batch).items()}
+            known = _expected(transform, source, theirs, namespaces)
             for name, digest in _hashes(theirs).items():
                 if name not in known:
                     return name[1], None
                 if known[name] != digest:
                     return None, name[1]
     return None, None
+
+
+def _expected(transform: Transform, source: Source, theirs: pa.RecordBatch, namespaces: list[str]) -> dict[tuple[str, str], bytes]:
+    """Return the digests of what the source would put in the place of the target's records, looked for only where it can come from."""
+    known: dict[tuple[str, str], bytes] = {}
+    for name in pc.unique(theirs.column("namespace")).to_pylist():
+        ids = theirs.filter(pc.equal(theirs.column("namespace"), name)).column("id").to_pylist()
+        known |= _hashes(transform.look_up(source, ids, transform.names.origins(name, namespaces)))
+    return known
 
 
 def _spots(target: Source, selection: Selection) -> Iterator[pa.RecordBatch]:

@@ -6,13 +6,15 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from migrator import preview, routing
 from migrator.connectors import connector, opened_source
+from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
 from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore
-from migrator.records import dump_json, to_dicts
+from migrator.records import dump_json
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Endpoint, OnConflict, OnDuplicate
-    from migrator.protocols import Source
+    from migrator.model import Endpoint, Follow, IdEncoding, OnConflict, OnDuplicate
 
-SAMPLE = 20
-_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "parquet": 100_000, "memory": 300_000}
+_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "pinecone": 5_000, "parquet": 100_000, "memory": 300_000}
 """For vectors of up to ``_USUAL_DIMENSION`` components; longer ones take longer in proportion."""
 _USUAL_DIMENSION = 384
 
@@ -37,6 +37,8 @@ class PlanOptions:
     namespaces: tuple[str, ...] | None = None
     target_namespace: str | None = None
     namespace_from: str | None = None
+    namespace_missing: str = "keep"
+    id_encoding: IdEncoding = "reject"
     filter: abc.Mapping[str, Any] | None = None
     batch: int | None = None
     workers: int = 2
@@ -45,6 +47,8 @@ class PlanOptions:
     on_duplicate: OnDuplicate = "fail"
     accept_lossy: bool = False
     new_only: bool = False
+    follow: Follow | None = None
+    stamp: bool = False
     route: Literal["direct", "staged"] = "direct"
     executor: Literal["local", "ray"] = "local"
 
@@ -59,15 +63,18 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
 
 def look(plan: Plan, *, measured: float | None = None) -> Plan:
     """Return ``plan`` with the findings and the estimate that both sides give now: those of a plan file may be old, or edited."""
+    plan = settled(plan)
     compile_transform(plan)
+    check_follow(plan.follow)
     capabilities = connector(plan.target.connector).capabilities(plan.target)
     if not capabilities.writes:
-        raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose milvus or parquet as the target", code="not_a_target")
+        raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose pinecone, milvus or parquet as the target", code="not_a_target")
     with opened_source(plan.source) as opened:
         collection = opened.describe()
-        sample = _sample(opened)
+        sample = preview.sample(opened, collection, plan)
         existing = existing_collection(plan.target)
         findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]
         if existing is not None:
             findings += occupied(collection, existing, plan, opened)
             collection = replace(collection, metric=collection.metric or existing.metric)
@@ -80,11 +87,13 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         raise ConfigError(f"batch {options.batch} is not a number of records", fix="give --batch 1 or more", code="bad_option")
     if options.workers < 1:
         raise ConfigError(f"workers {options.workers} is less than one", fix="give --workers 1 or more", code="bad_option")
+    if options.namespace_missing != routing.KEEP and options.namespace_from is None:
+        raise ConfigError("namespace-missing says nothing without a field to route by", fix="add --namespace-from FIELD", code="bad_option")
     return Plan(
         source=source,
         target=target,
         selection=Selection(options.namespaces, options.filter),
-        mapping=Mapping(options.target_namespace, options.namespace_from),
+        mapping=Mapping(options.target_namespace, options.namespace_from, options.namespace_missing, options.id_encoding),
         route=options.route,
         batch=options.batch,
         workers=options.workers,
@@ -94,14 +103,14 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         on_duplicate=options.on_duplicate,
         accept_lossy=options.accept_lossy,
         new_only=options.new_only,
+        follow=options.follow,
+        stamp=options.stamp,
     )
 
 
-def _sample(source: Source) -> pa.RecordBatch | None:
-    for split in source.splits(Selection(), 1):
-        for chunk in source.read(split, None, SAMPLE):
-            return chunk.batch
-    return None
+def settled(plan: Plan) -> Plan:
+    """Return ``plan`` with what the target decides about names."""
+    return plan.with_(mapping=routing.settled(plan.mapping, connector(plan.target.connector).capabilities(plan.target)))
 
 
 def exported_files(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -110,19 +119,6 @@ def exported_files(plan: Plan) -> Iterator[dict[str, Any]]:
     if isinstance(store, FileStore):
         for file in store.files(plan.target):
             yield {"kind": plan.target.connector, "name": file.name, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
-
-
-def sample_records(source: str, records: int, namespace: str | None) -> list[dict[str, Any]]:
-    """Return the first records of an endpoint, of one namespace or of any."""
-    endpoint = parse(source)
-    found: list[dict[str, Any]] = []
-    with opened_source(endpoint) as opened:
-        for split in opened.splits(Selection(None if namespace is None else (namespace,)), 1):
-            for chunk in opened.read(split, None, records):
-                found += [record for record in to_dicts(chunk.batch) if namespace in (None, record["namespace"])]
-                if len(found) >= records:
-                    return found[:records]
-    return found
 
 
 def _unsupported(plan: Plan) -> list[Finding]:
@@ -162,18 +158,13 @@ def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
     if unknown:
         known = ", ".join(repr(name) for name in sorted(collection.namespaces)[:10])
         findings.append(Finding("blocking", "namespace_unknown", f"the source has no namespace {unknown[0]!r}", f"choose among: {known}"))
-    if (field := plan.mapping.namespace_from) is not None:
-        message = f"records go to the namespace named by their {field}; those without a usable {field} keep their own"
-        findings.append(Finding("info", "namespace_routing", message))
     return findings
 
 
-def _estimate(collection: Collection, sample: pa.RecordBatch | None, plan: Plan, measured: float | None) -> dict[str, Any]:
+def _estimate(collection: Collection, sample: list[pa.RecordBatch], plan: Plan, measured: float | None) -> dict[str, Any]:
     chosen = plan.selection.namespaces
     records = collection.count if chosen is None else sum(collection.namespaces.get(name, 0) for name in chosen)
-    metadata = 0.0
-    if sample is not None and len(sample):
-        metadata = (sample.column("metadata").nbytes + sample.column("id").nbytes) / len(sample)
+    metadata = sum(batch.column(name).nbytes for batch in sample for name in ("metadata", "id")) / max(1, sum(map(len, sample)))
     rate = (measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000)) * _slower(collection.dimension)
     basis = f"{rate:,.0f} records/s, " + ("as in the last run between these stores" if measured else "assumed until a run has measured it")
     vectors = records * collection.dimension * 4
@@ -209,14 +200,19 @@ def check(plan: Plan) -> None:
             )
 
 
-def command(plan: Plan) -> str:
-    """Return the command line that does the same as ``plan``."""
-    words = ["python", "-m", "migrator", "copy", render(plan.source), render(plan.target)]
+def command(plan: Plan, verb: Literal["copy", "verify"] = "copy") -> str:
+    """Return the command line that does the same as ``plan``, or that compares what it would copy."""
+    words = ["python", "-m", "migrator", verb, render(plan.source), render(plan.target)]
     for namespace in plan.selection.namespaces or ():
         words += _option("--namespace", namespace)
     if plan.selection.filter is not None:
         words += ["--filter", dump_json(plan.selection.filter)]
-    options = {"--target-namespace": plan.mapping.target_namespace, "--namespace-from": plan.mapping.namespace_from, "--batch": plan.batch}
+    mapping, plain = plan.mapping, Mapping()
+    options: dict[str, Any] = {"--target-namespace": mapping.target_namespace, "--namespace-from": mapping.namespace_from, "--batch": plan.batch}
+    if mapping.namespace_missing != plain.namespace_missing:
+        options["--namespace-missing"] = mapping.namespace_missing
+    if mapping.id_encoding != plain.id_encoding:
+        options["--id-encoding"] = mapping.id_encoding
     for name, value in options.items():
         if value is not None:
             words += _option(name, str(value))
@@ -227,6 +223,7 @@ def command(plan: Plan) -> str:
         if getattr(plan, name) != getattr(defaults, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
     words += [flag for flag, wanted in (("--accept-lossy", plan.accept_lossy), ("--new-only", plan.new_only)) if wanted]
+    words += command_words(plan)
     return shlex.join(words)
 
 

@@ -7,14 +7,14 @@ Sources and targets are used from several threads at once and closed with ``clos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
-    from migrator.model import Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step, StoredFile
+    from migrator.model import Address, Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step, StoredFile
 
 
 class Source(Protocol):
@@ -119,6 +119,41 @@ class FileStore(Protocol):
 
     def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
         """Return the files of a collection, with the checksums its manifest holds."""
+
+
+@runtime_checkable
+class Stampable(Protocol):
+    """A source whose records can be marked as migrated, without writing anything else of them."""
+
+    def stamp(self, ids: Sequence[str], namespace: str, metadata: Mapping[str, Any]) -> None:
+        """Add the fields of ``metadata`` to those of ``ids`` that exist; their vectors and other fields stay untouched. Safe twice."""
+
+    def unstamp(self, ids: Sequence[str], namespace: str, keys: Sequence[str]) -> None:
+        """Remove the metadata fields ``keys`` from those of ``ids`` that exist, and nothing else. Safe twice."""
+
+
+@runtime_checkable
+class Switchable(Protocol):
+    """A collection (what ``open_source`` returns) that applications reach by an address."""
+
+    def address(self) -> Address:
+        """Return how an application reaches this collection; no secrets, only the names of the variables that hold them."""
+
+
+@runtime_checkable
+class Scalable(Protocol):
+    """A collection (what ``open_source`` returns) whose capacity can be changed."""
+
+    def scale(self, options: Mapping[str, str]) -> str:
+        """Change what ``options`` name and return one sentence saying what was done. Raise ``ConfigError`` for an unknown one."""
+
+
+@runtime_checkable
+class Droppable(Protocol):
+    """A collection (what ``open_source`` returns) that can be deleted for good."""
+
+    def drop(self) -> None:
+        """Delete the collection with everything in it. Raise ``PermanentError`` when it is protected. One that is gone is no error."""
 
 
 class Connector(Protocol):

@@ -16,6 +16,7 @@ SECRET_OPTIONS = frozenset({"api_key", "token", "password", "access_key", "secre
 """Endpoint options that hold a secret."""
 
 _stash: dict[str, str] = {}
+_provided: dict[str, str] = {}
 _lock = threading.Lock()
 
 
@@ -35,11 +36,22 @@ def stash(value: str) -> str:
     return f"session:{name}"
 
 
+def provide(variable: str, value: str) -> None:
+    """Let ``env:VARIABLE`` stand for ``value`` in this process: the key that a configuration file gives literally.
+
+    Not put into the environment, which child processes would inherit.
+    """
+    with _lock:
+        _provided[variable] = value
+
+
 def resolve(reference: str, *, option: str, default_env: str = "") -> str:
     """Return the secret behind ``reference``. Raise ``ConfigError`` naming ``option`` when it is gone."""
     kind, _, name = reference.partition(":")
     if kind == "env":
-        if (value := os.environ.get(name)) is None:
+        with _lock:
+            provided = _provided.get(name)
+        if (value := provided if provided is not None else os.environ.get(name)) is None:
             raise ConfigError(f"{option} refers to the environment variable {name}, which is not set", fix=f"export {name}=…", code="secret_missing")
         return value
     with _lock:

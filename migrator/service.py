@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator import configs, planning
+from migrator import configs, inspection, planning, preview
+from migrator.configs import Conversion
 from migrator.connectors import REGISTRY, connector, opened_source
-from migrator.endpoints import parse, render
+from migrator.endpoints import parse
 from migrator.errors import ConfigError
+from migrator.inspection import Inspection
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
-from migrator.model import Capabilities, Collection, Finding, Plan, Step
+from migrator.model import Capabilities, Plan, Step
 from migrator.planning import PlanOptions
 from migrator.records import to_dicts
-from migrator.runs import Manager, prove, result, view
+from migrator.runs import Manager, artifacts, cutover, prove, result, stamping, view
 from migrator.transform import compile_transform
-from migrator.verify.proof import DIFFERENCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["SHORTFALLS", "Inspection", "PlanOptions", "Service", "command", "default_home", "dump_plan", "load_plan", "stores"]
+__all__ = [
+    "SHORTFALLS",
+    "Conversion",
+    "Inspection",
+    "PlanOptions",
+    "Service",
+    "command",
+    "convert_config",
+    "default_home",
+    "dump_plan",
+    "kind_of_config",
+    "load_plan",
+    "stores",
+]
 
 LEAST_MEASURED = 5_000
 """Records of a run whose speed says something about another's: in smaller ones, opening and finishing take most of the time."""
@@ -33,6 +45,8 @@ command = planning.command
 SHORTFALLS = result.SHORTFALLS
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
+convert_config = configs.convert
+kind_of_config = configs.kind_of
 
 
 def default_home() -> Path:
@@ -43,36 +57,6 @@ def default_home() -> Path:
 def stores() -> dict[str, Capabilities]:
     """Return every store there is, with its abilities; the in-memory one, which serves tests, left out."""
     return {name: connector(name).capabilities() for name in sorted(REGISTRY) if name != "memory"}
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What an endpoint holds and can do."""
-
-    endpoint: str
-    collection: Collection
-    capabilities: Capabilities
-    findings: tuple[Finding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the ``inspect --json`` object."""
-        collection = self.collection
-        return {
-            "connector": parse(self.endpoint).connector,
-            "resource": parse(self.endpoint).resource,
-            "name": collection.name,
-            "kind": collection.kind,
-            "dimension": collection.dimension,
-            "metric": collection.metric,
-            "id_type": collection.id_type,
-            "count": collection.count,
-            "namespaces": dict(collection.namespaces),
-            "fields": dict(collection.fields),
-            "sparse": collection.sparse,
-            "lossless": collection.lossless,
-            "findings": [asdict(finding) for finding in self.findings],
-            "abilities": {name: getattr(self.capabilities, name) for name in ("reads", "writes", "deletes", "searches")},
-        }
 
 
 class Service:
@@ -92,14 +76,11 @@ class Service:
 
     def inspect(self, endpoint: str) -> Inspection:
         """Return what ``endpoint`` holds, without reading its records where the store allows it."""
-        parsed = parse(endpoint)
-        with opened_source(parsed) as source:
-            collection = source.describe()
-        return Inspection(render(parsed), collection, connector(parsed.connector).capabilities(parsed), collection.findings)
+        return inspection.inspect(endpoint)
 
     def sample(self, endpoint: str, records: int = 20, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return the first records, metadata parsed."""
-        return planning.sample_records(endpoint, records, namespace)
+        return preview.sample_records(endpoint, records, namespace)
 
     def doctor(self, endpoint: str) -> Iterator[Step]:
         """Test the connection step by step."""
@@ -115,6 +96,10 @@ class Service:
     def look_again(self, plan: Plan) -> Plan:
         """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
         return planning.look(plan)
+
+    def routing_preview(self, plan: Plan, records: int = preview.RECORDS) -> list[dict[str, Any]]:
+        """Return where a sample of up to ``records`` records of every namespace goes: ``[{value, namespace, records, rule}]``."""
+        return preview.routing_preview(planning.settled(plan), records)
 
     def _measured(self, source: str, target: str) -> float | None:
         pair = (parse(source).connector, parse(target).connector)
@@ -142,14 +127,20 @@ class Service:
         """Ask the run, in whatever process it is, to pause after its current chunks."""
         self.manager.ask(run, "pause")
 
+    def finish_following(self, run: str) -> None:
+        """Tell a run that follows its source to stop that: a last pass, then the proof. Waits for neither."""
+        if self.manager.plan(run).follow is None:
+            raise ConfigError(f"run {run} does not follow its source", fix=f"see: python -m migrator status {run}", code="not_following")
+        self.manager.ask(run, "finish")
+
     def cancel(self, run: str) -> None:
         """Ask the run to end for good after its current chunks; what was written stays, and so do its figures."""
         self.manager.ask(run, "cancel")
 
     def resume(self, run: str) -> None:
-        """Go on with a paused, interrupted, failed or cancelled run from its last checkpoints."""
+        """Go on with a paused, interrupted, failed or cancelled run from its last checkpoints; a finished one can follow its source on."""
         status = self.status(run)["status"]
-        if status in ("proven", "differs", "incomplete"):
+        if status in ("proven", "differs", "incomplete") and self.manager.plan(run).follow is None:
             raise ConfigError(f"run {run} is finished", fix=f"prove it again with: python -m migrator verify {run}", code="run_finished")
         self.manager.start(run)
 
@@ -163,6 +154,24 @@ class Service:
 
     # -- proof
 
+    def reset(
+        self, source: str, namespaces: tuple[str, ...] | None = None, on_progress: Callable[[int, int], None] | None = None, *, theirs: bool = False
+    ) -> dict[str, Any]:
+        """Remove from the records of ``source`` the stamps that runs left there, and nothing else: see ``migrator.runs.stamping``."""
+        return stamping.remove(parse(source), namespaces, on_progress, theirs=theirs)
+
+    def cutover(
+        self,
+        run: str,
+        *,
+        scale: Mapping[str, str] | None = None,
+        delete_source: bool = False,
+        confirm: str = "",
+        on_wait: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Cut a run over: last passes and proof, the addresses, and what else was asked for. See ``migrator.runs.cutover``."""
+        return cutover.cut_over(self.manager, run, cutover.Wish(scale or {}, delete_source, confirm), on_wait)
+
     def start_verify(self, run: str) -> None:
         """Prove a finished run again in the background, reading both sides."""
         if self.status(run)["status"] not in ("proven", "differs", "incomplete"):
@@ -171,7 +180,11 @@ class Service:
 
     def start_verify_pair(self, source: str, target: str, options: PlanOptions | None = None, owner: str = "") -> str:
         """Compare two collections in the background and return the run's id."""
-        run = self.manager.create(planning.draft(parse(source), parse(target), options or PlanOptions()), kind="verify", owner=owner)
+        return self.start_verify_plan(planning.draft(parse(source), parse(target), options or PlanOptions()), owner)
+
+    def start_verify_plan(self, plan: Plan, owner: str = "") -> str:
+        """Compare what ``plan`` would copy with what its target holds; return the run's id."""
+        run = self.manager.create(planning.settled(plan), kind="verify", owner=owner)
         self.manager.start(run)
         return run
 
@@ -187,9 +200,10 @@ class Service:
         """Return one record as it is now on both sides: ``{"source": record | None, "target": record | None}``."""
         plan = self.manager.plan(run)
         found: dict[str, Any] = {}
-        for name, endpoint, rules in (("source", plan.source, plan), ("target", plan.target, Plan(plan.source, plan.target))):
+        unrouted = prove.as_it_is(Plan(plan.source, plan.target))
+        for name, endpoint, rules in (("source", plan.source, compile_transform(plan)), ("target", plan.target, unrouted)):
             with opened_source(endpoint) as opened:
-                there = to_dicts(prove.routed_fetch(opened, compile_transform(rules))([record], namespace))
+                there = to_dicts(prove.routed_fetch(opened, rules)([record], namespace))
             found[name] = there[0] if there else None
         return found
 
@@ -211,15 +225,4 @@ class Service:
 
     def artifacts(self, run: str) -> list[dict[str, Any]]:
         """Return the files a run left: its report, all its differences, its rejected records, its plan, and what it exported."""
-        plan, folder = self.manager.plan(run), self.manager.folder(run)
-        plan_file = folder / "plan.yaml"
-        plan_file.write_text(dump_plan(plan), encoding="utf-8")
-        own = [("report", folder / "report.html"), ("differences", folder / DIFFERENCES), ("rejected", self.rejected_file(run)), ("plan", plan_file)]
-        found = [_artifact(kind, path) for kind, path in own if path is not None and path.exists() and path.stat().st_size]
-        return found + list(planning.exported_files(plan))
-
-
-def _artifact(kind: str, path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"kind": kind, "name": path.name, "path": str(path), "bytes": path.stat().st_size, "sha256": digest}
+        return artifacts.listed(self.manager, run)

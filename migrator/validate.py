@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _FLOAT64_EXACT = 1 << 53
 _INT64_LIMIT = 1 << 63
+_JSON_TEXT = r'"(?:[^"\\]|\\.)*"'
+_WORTH_PARSING = r'null|:\{|[\[,][^"\]]|[:\[,]-?[0-9]{16}'
+"""In canonical JSON whose texts are emptied: a null, an object, a list item that is no text, or a whole number of 16 digits and more."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,17 @@ def _ids(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Problem]
     if capabilities.ascii_ids:
         for row in _rows(pc.invert(pc.string_is_ascii(ids))):
             yield Problem(row, "id_not_ascii", "id", "the id is not ASCII, and the target takes ASCII ids only")
-    yield from _namespace_lengths(batch, capabilities)
+    yield from _namespaces(batch.column("namespace"), capabilities)
 
 
-def _namespace_lengths(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Problem]:
+def _namespaces(names: pa.Array, capabilities: Capabilities) -> Iterator[Problem]:
     limit = capabilities.max_namespace_bytes
     if limit is not None:
-        for row in _rows(pc.greater(pc.binary_length(batch.column("namespace")), limit)):
+        for row in _rows(pc.greater(pc.binary_length(names), limit)):
             yield Problem(row, "namespace_too_long", "namespace", f"the namespace has more than {limit} bytes")
+    if capabilities.ascii_namespaces:
+        for row in _rows(pc.or_(pc.invert(pc.string_is_ascii(names)), pc.match_substring(names, "\0"))):
+            yield Problem(row, "namespace_not_ascii", "namespace", "the namespace is not ASCII, and the target takes ASCII namespaces only")
 
 
 def _values(batch: pa.RecordBatch, capabilities: Capabilities, metric: Metric | None) -> Iterator[Problem]:
@@ -117,6 +123,9 @@ def _sparse(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Probl
             yield Problem(row, "sparse_not_supported", "sparse_values", "the target cannot hold sparse values")
         elif message := _sparse_fault(column[row].as_py()):
             yield Problem(row, "bad_sparse_values", "sparse_values", message)
+        elif capabilities.max_sparse_values is not None and (count := len(column[row].as_py()["indices"])) > capabilities.max_sparse_values:
+            message = f"the sparse vector has {count} values; the target takes {capabilities.max_sparse_values}"
+            yield Problem(row, "too_many_sparse_values", "sparse_values", message)
 
 
 def _sparse_fault(sparse: abc.Mapping[str, Any]) -> str:
@@ -142,13 +151,15 @@ def _metadata(batch: pa.RecordBatch, capabilities: Capabilities) -> Iterator[Pro
     if not capabilities.metadata:
         yield from (Problem(row, "metadata_not_supported", "metadata", "the target cannot hold metadata") for row in _rows(pc.is_valid(column)))
     elif not _takes_anything(capabilities):
-        for row, text in enumerate(column.to_pylist()):
-            if text is not None:
-                yield from _metadata_faults(row, parse_json(text), capabilities)
+        # parsing every record's metadata is most of what judging costs; a look at its outline tells which to parse
+        outlines = pc.replace_substring_regex(column, pattern=_JSON_TEXT, replacement='""')
+        for row in _rows(pc.match_substring_regex(outlines, _WORTH_PARSING)):
+            yield from _metadata_faults(row, parse_json(column[row].as_py()), capabilities)
 
 
 def _takes_anything(capabilities: Capabilities) -> bool:
-    return capabilities.nested_metadata and capabilities.null_metadata_values and capabilities.metadata_integers == "any"
+    integers, lists = capabilities.metadata_integers == "any", capabilities.list_metadata == "any"
+    return capabilities.nested_metadata and capabilities.null_metadata_values and integers and lists
 
 
 def _metadata_faults(row: int, metadata: abc.Mapping[str, Any], capabilities: Capabilities) -> Iterator[Problem]:
@@ -156,12 +167,19 @@ def _metadata_faults(row: int, metadata: abc.Mapping[str, Any], capabilities: Ca
         name = f"metadata.{key}"
         if value is None and not capabilities.null_metadata_values:
             yield Problem(row, "null_metadata", name, f"{key} is null, which the target cannot hold")
-        if isinstance(value, abc.Mapping) and not capabilities.nested_metadata:
-            yield Problem(row, "nested_metadata", name, f"{key} is an object, which the target cannot hold")
-        if isinstance(value, list) and not capabilities.nested_metadata and not all(isinstance(item, str) for item in value):
-            yield Problem(row, "nested_metadata", name, f"{key} is a list with items that are no strings")
+        if not capabilities.nested_metadata and (kind := _nested(value)):
+            yield Problem(row, "nested_metadata", name, f"{key} is {kind}, which the target cannot hold")
+        if isinstance(value, list) and capabilities.list_metadata == "strings" and not all(isinstance(item, str) for item in value):
+            yield Problem(row, "list_not_strings", name, f"{key} is a list with items that are no strings, which the target cannot hold")
         if (number := _first_unsafe_integer(value, capabilities)) is not None:
             yield Problem(row, "integer_too_large", name, f"{key} holds {number}, which the target would round")
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, abc.Mapping):
+        return "an object"
+    inside = isinstance(value, list) and any(isinstance(item, (abc.Mapping, list)) for item in value)
+    return "a list with lists or objects in it" if inside else ""
 
 
 def _first_unsafe_integer(value: Any, capabilities: Capabilities) -> int | None:

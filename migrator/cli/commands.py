@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli import output
+from migrator.cli import convert, delta, local_pinecone, output
 from migrator.cli.progress import follow
+from migrator.cli.signals import interruptible
 from migrator.errors import ConfigError
-from migrator.service import PlanOptions, Service, dump_plan, load_plan
+from migrator.service import PlanOptions, Service, dump_plan, kind_of_config, load_plan
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 EXIT_CODES = {"proven": 0, "differs": 1, "incomplete": 1, "failed": 3, "paused": 130, "interrupted": 130, "cancelled": 130}
 
@@ -45,7 +45,7 @@ def _plan_options(options: argparse.Namespace) -> PlanOptions:
     given = vars(options)
     names = tuple(options.namespace) if options.namespace is not None else None
     chosen = {name: given[name] for name in PlanOptions.__dataclass_fields__ if name in given}
-    return PlanOptions(**{**chosen, "namespaces": names})
+    return PlanOptions(**{**chosen, "namespaces": names, "follow": delta.follow_of(options) if "follow" in given else None})
 
 
 def _copy(options: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def _plan(options: argparse.Namespace) -> int:
     text = dump_plan(plan)
     output.findings([asdict(finding) for finding in plan.findings])
     if options.output:
-        _write(Path(options.output), text)
+        output.write(Path(options.output), text)
     if options.json:
         output.show({"plan": options.output, "findings": [asdict(f) for f in plan.findings], "estimate": dict(plan.estimate)}, str, as_json=True)
     elif not options.output:
@@ -70,20 +70,13 @@ def _plan(options: argparse.Namespace) -> int:
     return 2 if blocked else 0
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}", fix="give another -o FILE", code="output_unwritable") from None
-
-
 def _run(options: argparse.Namespace) -> int:
-    try:
-        text = Path(options.plan).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the plan {options.plan} cannot be read: {error}", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml") from None
+    text = convert.read(options.plan, "plan")
+    if kind_of_config(text) != "plan":
+        return convert.run(options, text, _drive)
     with closing(Service()) as service:
-        plan = service.look_again(load_plan(text))
+        plan = load_plan(text)
+        plan = service.look_again(plan.with_(follow=delta.follow_of(options, plan.follow), stamp=plan.stamp or options.stamp))
         return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
@@ -114,7 +107,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _drive(service: Service, options: argparse.Namespace, start: Callable[[], str]) -> int:
     """Start a run, show its progress until it ends, print its result and return the exit code."""
-    with _interruptible(service):
+    with interruptible(service):
         run = start()
         status = follow(service, run)
     answer = outcome(service, run, status)
@@ -137,29 +130,6 @@ def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any
 
 def _error(status: dict[str, Any]) -> dict[str, Any]:
     return {"error": {name: status["error"][name] for name in ("code", "message", "fix")}} if status["error"] else {}
-
-
-@contextmanager
-def _interruptible(service: Service) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run after its current chunks; a second one ends the process at once."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.getsignal(name) for name in signals]
-
-    def restore() -> None:
-        for name, handler in zip(signals, previous, strict=True):
-            signal.signal(name, handler)
-
-    def interrupt(number: int, _frame: Any) -> None:
-        restore()
-        sys.stderr.write(f"\nstopping after the current batches ({signal.Signals(number).name}) …\n")
-        service.manager.ask_shutdown()
-
-    for name in signals:
-        signal.signal(name, interrupt)
-    try:
-        yield
-    finally:
-        restore()
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -204,12 +174,17 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "copy": _copy,
     "plan": _plan,
     "run": _run,
+    "convert": convert.convert,
     "runs": _runs,
     "status": _status,
     "resume": _resume,
     "pause": _steer,
     "cancel": _steer,
+    "stop": delta.stop,
+    "cutover": delta.cutover,
+    "reset": delta.reset,
     "verify": _verify,
     "report": _report,
     "serve": _serve,
+    "local-pinecone": local_pinecone.run,
 }

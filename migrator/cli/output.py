@@ -6,8 +6,11 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from migrator.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 _SHOWN = 20
 
@@ -38,6 +41,14 @@ def show_error(error: Mapping[str, str], *, as_json: bool) -> None:
     sys.stderr.write(f"error: {_printable(error['message'], '')}\n")
     if error["fix"]:
         sys.stderr.write(f"  fix: {_printable(error['fix'], '')}\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file the user named."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", fix="give another -o FILE", code="output_unwritable") from None
 
 
 def findings(found: Sequence[Mapping[str, str]]) -> None:

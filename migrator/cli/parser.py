@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from migrator import __version__
+from migrator.cli import local_pinecone
 from migrator.errors import ConfigError
 from migrator.records import parse_json
 
@@ -67,7 +68,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("plan", metavar="plan.yaml", help="a file the plan command or the dashboard wrote")
+    parser.add_argument("plan", metavar="plan.yaml", help="a file the plan or convert command or the dashboard wrote, or a config.json")
+
+
+def _config_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="config.json", help="the configuration of the Pinecone Index Migrator (migration.yaml is not available yet)")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +99,18 @@ def _selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", action="append", metavar="NS", help="only this namespace of the source; may be repeated")
     parser.add_argument("--target-namespace", metavar="NS", help="put every record into this namespace")
     parser.add_argument("--namespace-from", metavar="FIELD", help="route each record to the namespace its metadata field names")
+    parser.add_argument(
+        "--namespace-missing",
+        default="keep",
+        metavar="keep|default|reject|NS",
+        help="records without a usable FIELD: keep their own namespace, take the default one, are rejected, or go to NS (default keep)",
+    )
+    parser.add_argument(
+        "--id-encoding",
+        choices=("reject", "percent", "decode"),
+        default="reject",
+        help="ids the target cannot spell: rejected, or percent-encoded; decode undoes that, in ids and namespaces of the source (default reject)",
+    )
     parser.add_argument("--filter", type=_json_object, metavar="JSON", help='only records matching, e.g. \'{"year": {"$gte": 1900}}\'')
     parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="parts of the source copied at once (default 2)")
 
@@ -107,6 +124,42 @@ def _planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accept-lossy", action="store_true", help="go on although the plan says what will be lost")
     parser.add_argument("--executor", choices=("local", "ray"), default="local", help="where the work is done; only local is available yet")
     parser.add_argument("--route", choices=("direct", "staged"), default="direct", help="how records travel; only direct is available yet")
+
+
+def _delta(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--follow", action="store_true", help="go on after the first copy, pass after pass, until stopped (q + Enter, or: stop RUN)")
+    parser.add_argument("--interval", type=_seconds, metavar="SECONDS", help="pause between two passes (default 60)")
+    parser.add_argument("--deletes", action="store_true", default=None, help="remove from the target what is gone from the source")
+    parser.add_argument("--changes", choices=("all", "new"), help="all compares contents (default); new compares ids only, so changed records stay as they are")
+    parser.add_argument("--stamp", action="store_true", help="mark copied records in the source: migrated, migrated_at (reset removes exactly that)")
+
+
+def _cutover(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scale", action="append", type=_pair_of, metavar="KEY=VALUE", help="then change the target's capacity; may be repeated")
+    parser.add_argument("--delete-source", action="store_true", help="then delete the source; only with --confirm, only after the proof")
+    parser.add_argument("--confirm", metavar="NAME", help="the exact name of the source that is to be deleted")
+
+
+def _reset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--index-migrator", action="store_true", help="remove the stamps of the Pinecone Index Migrator, too")
+    parser.add_argument("--namespace", action="append", metavar="NS", help="only this namespace; may be repeated")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _pair_of(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return name, value
 
 
 def _positive(text: str) -> int:
@@ -134,6 +187,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
         (
             _pair,
             _planning,
+            _delta,
             _dry_run,
         ),
     ),
@@ -143,22 +197,28 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
         (
             _pair,
             _planning,
+            _delta,
             _output("the plan file; stdout by default"),
         ),
     ),
     (
         "run",
-        "run a plan file",
+        "run a plan file, or a config.json",
         (
             _plan_file,
+            _delta,
             _dry_run,
         ),
     ),
+    ("convert", "turn another tool's configuration into a plan", (_config_file, _output("the plan file; stdout by default"))),
     ("runs", "list all runs, newest first", ()),
     ("status", "show one run", (_run,)),
     ("resume", "go on with a paused, interrupted, failed or cancelled run", (_run,)),
     ("pause", "pause a run, in whatever process it is", (_run,)),
     ("cancel", "stop a run; what was written stays, and resume can still go on with it", (_run,)),
+    ("stop", "stop following: a last pass, then the proof", (_run,)),
+    ("cutover", "last pass, proof, the new address and the way back; scale and delete if asked", (_run, _cutover)),
+    ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
     (
         "verify",
         "prove a run again, or two collections equal",
@@ -176,4 +236,5 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
         ),
     ),
     ("serve", "start the dashboard", (_serve,)),
+    ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),
 )

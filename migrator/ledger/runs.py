@@ -35,12 +35,17 @@ def create(ledger: Ledger, run: str, *, kind: str, owner: str, source: str, targ
         )
 
 
-def begin(ledger: Ledger, run: str, phase: str) -> Lease:
-    """Start the next attempt: a new epoch, status running. The caller holds the run's lock file."""
+def begin(ledger: Ledger, run: str, phase: str, *, finish: bool = False) -> Lease:
+    """Start the next attempt: a new epoch, status running. The caller holds the run's lock file.
+
+    A run that was told to stop following and did not come to its end is still told so; ``finish`` tells it from the start.
+    """
+    told = "CASE WHEN ? OR (desired='finish' AND status NOT IN ('proven','differs','incomplete')) THEN 'finish' ELSE 'run' END"
     with ledger.transaction() as db:
         db.execute(
-            "UPDATE runs SET status='running', phase=?, desired='run', epoch=epoch+1, attempt=attempt+1, started=?, finished=NULL, error=NULL WHERE run=?",
-            (phase, time.time(), run),
+            f"UPDATE runs SET status='running', phase=?, desired={told}, epoch=epoch+1, attempt=attempt+1, started=?, finished=NULL, error=NULL "  # noqa: S608
+            "WHERE run=?",
+            (phase, finish, time.time(), run),
         )
         row = db.execute("SELECT epoch FROM runs WHERE run=?", (run,)).fetchone()
     return Lease(run, row["epoch"])
@@ -80,13 +85,13 @@ def end(ledger: Ledger, lease: Lease, status: str, error: dict[str, str] | None 
 
 
 def ask(ledger: Ledger, run: str, desired: str) -> None:
-    """Ask whoever runs it to ``pause`` or ``cancel``; it is obeyed between two chunks."""
+    """Ask whoever runs it to ``pause`` or ``cancel``, obeyed between two chunks, or to ``finish`` following its source."""
     with ledger.transaction() as db:
         db.execute("UPDATE runs SET desired=? WHERE run=?", (desired, run))
 
 
 def desired(ledger: Ledger, run: str) -> str:
-    """Return what the run was last asked to do: ``run``, ``pause`` or ``cancel``."""
+    """Return what the run was last asked to do: ``run``, ``pause``, ``cancel`` or ``finish``."""
     return str(get(ledger, run)["desired"])
 
 

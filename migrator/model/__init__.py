@@ -1,14 +1,16 @@
 """The plain data every part speaks in: endpoints, collections, plans, counts, findings, differences."""
 
-from migrator.model.plan import Mapping, OnConflict, OnDuplicate, Plan, Selection
+from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
 from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
 from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
-from migrator.model.stores import DEFAULT_NAMESPACE, Capabilities, Collection, Endpoint, Finding, IdType, Metric, Severity, Step, StoredFile
+from migrator.model.stores import DEFAULT_NAMESPACE, Address, Capabilities, Collection, Endpoint, Finding, IdType, Metric, Severity, Step, StoredFile
 
 __all__ = [
     "COUNT_NAMES",
     "DEFAULT_NAMESPACE",
+    "Address",
     "Capabilities",
+    "Changes",
     "Chunk",
     "Collection",
     "Counts",
@@ -16,10 +18,13 @@ __all__ = [
     "DifferenceClass",
     "Endpoint",
     "Finding",
+    "Follow",
+    "IdEncoding",
     "IdType",
     "Mapping",
     "Metric",
     "NamespaceCounts",
+    "NamespaceEncoding",
     "OnConflict",
     "OnDuplicate",
     "Plan",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 OnConflict = Literal["upsert", "skip", "fail"]
 OnDuplicate = Literal["fail", "first", "last"]
+Changes = Literal["all", "new"]
+IdEncoding = Literal["reject", "percent", "decode"]
+NamespaceEncoding = Literal["keep", "percent"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,24 @@ class Mapping:
     """One namespace for everything; None keeps the source's."""
     namespace_from: str | None = None
     """The metadata field whose value names the target namespace."""
+    namespace_missing: str = "keep"
+    """For records without a usable ``namespace_from``: ``keep`` what they would have without it, ``default``, ``reject``, or a namespace."""
+    id_encoding: IdEncoding = "reject"
+    """Ids the target cannot spell are rejected, or encoded (``migrator.ascii_names``); ``decode`` undoes that, in namespaces too."""
+    namespace_encoding: NamespaceEncoding | None = None
+    """Whether namespaces are encoded like ids; None until the target's capabilities have decided."""
+
+
+@dataclass(frozen=True)
+class Follow:
+    """How a run goes on after its first copy: in passes over the source, until it is told to stop."""
+
+    interval: float = 60.0
+    """Seconds between the end of one pass and the start of the next."""
+    deletes: bool = False
+    """Whether records gone from the source are removed from the target."""
+    changes: Changes = "all"
+    """``all`` compares contents; ``new`` compares ids only, and so does not see records that changed."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,10 @@ class Plan:
     on_duplicate: OnDuplicate = "fail"
     accept_lossy: bool = False
     new_only: bool = False
+    follow: Follow | None = None
+    """None ends with the first copy."""
+    stamp: bool = False
+    """Whether copied records are marked in the source (``migrator.stamps``)."""
     collection: Collection | None = None
     """The source as it was when the plan was made."""
     findings: tuple[Finding, ...] = ()

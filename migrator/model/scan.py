@@ -60,11 +60,13 @@ class Chunk:
     """Position in the split of each row of ``batch``; None when they are consecutive from ``start``."""
     rejected: tuple[Rejected, ...] = ()
     """Rows of the source that could not be brought into ``batch``."""
+    vanished: int = 0
+    """Records that were listed and had been deleted by others when they were fetched."""
 
     @property
     def scanned(self) -> int:
         """Rows of the source this chunk stands for."""
-        return int(self.batch.num_rows) + len(self.rejected)
+        return int(self.batch.num_rows) + len(self.rejected) + self.vanished
 
 
 @dataclass(frozen=True)

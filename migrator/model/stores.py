@@ -89,12 +89,17 @@ class Capabilities:
     max_id_bytes: int | None = None
     max_metadata_bytes: int | None = None
     max_namespace_bytes: int | None = None
+    ascii_namespaces: bool = False
+    """True where namespaces are ASCII only (Pinecone's "Identifier limits"); others are then encoded, reversibly."""
     max_dimension: int | None = None
     ids_unique_across_namespaces: bool = False
     """True where two namespaces cannot hold the same id (Milvus primary keys)."""
     metrics: frozenset[Metric] = frozenset({"cosine", "dotproduct", "euclidean"})
     metadata_integers: Literal["any", "int64", "float64"] = "any"
     nested_metadata: bool = True
+    list_metadata: Literal["any", "strings"] = "any"
+    max_sparse_values: int | None = None
+    """Non-zero values a sparse vector may have."""
     null_metadata_values: bool = True
     zero_vectors: bool = True
     """False where the store refuses an all-zero vector under the cosine metric."""
@@ -129,3 +134,16 @@ class StoredFile:
     path: str
     bytes: int
     sha256: str | None
+
+
+@dataclass(frozen=True)
+class Address:
+    """How an application reaches a collection: what to re-point at a cut-over."""
+
+    environment: abc.Mapping[str, str] = field(default_factory=dict)
+    """Environment variable -> value."""
+    snippets: abc.Mapping[str, str] = field(default_factory=dict)
+    """Language (``Python``, ``Node``) -> code that opens the collection."""
+
+    def to_json(self) -> dict[str, dict[str, str]]:
+        return {"environment": dict(self.environment), "snippets": dict(self.snippets)}

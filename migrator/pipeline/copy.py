@@ -49,6 +49,8 @@ class Job:
     stop: threading.Event
     log: Callable[[str, str], None]
     on_commit: Callable[[Counts], None]
+    after_commit: Callable[[str, int], None] | None = None
+    """Told the split and the sequence of every checkpoint, in the split's order, once it is durable."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _write(job: Job, prepared: Prepared, part: str) -> tuple[Prepared, float]:
 
 def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
-    counts = Counts(written.scanned, len(written.batch), len(written.rejected), 0, written.duplicate)
+    counts = Counts(written.scanned, len(written.batch), len(written.rejected), written.vanished, written.duplicate)
     checkpoint = progress.Checkpoint(
         where.split.id, write.sequence, written.cursor, written.read, counts, written.digests, written.rejected, written.held, seconds
     )
@@ -119,6 +121,8 @@ def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     progress.commit(job.ledger, job.lease, checkpoint)
     failpoint("after_commit")
     job.on_commit(counts)
+    if job.after_commit is not None:
+        job.after_commit(where.split.id, write.sequence)
 
 
 def _read_ahead(job: Job, where: SplitProgress, events: queue.Queue[object]) -> Generator[Prepared | None]:

@@ -14,12 +14,13 @@ from migrator.ledger.progress import Held
 from migrator.validate import problems, raw_record, reject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from migrator.model import Capabilities, Chunk, Metric, Rejected
     from migrator.transform import Transform
+    from migrator.validate import Problem
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Rules:
     """Of the target."""
     metric: Metric | None
     repeats: Repeats
+    origins: bool = False
+    """Whether every prepared record is to remember its id and namespace in the source: those that are stamped there."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,15 @@ class Prepared:
     read: int
     """Rows of the source this stands for, in the selected namespaces, whether the filter matches them or not."""
     scanned: int
-    """Of those, the ones the filter matches."""
+    """Of those, the ones the filter matches, and those that vanished before the filter could see them."""
     rejected: tuple[Rejected, ...]
     held: tuple[Held, ...]
     present: int = 0
     """Records left out because the target's own of that id is to stay."""
+    vanished: int = 0
+    """Records of the scan that were gone when they were to be read; not in ``read``, because the source no longer counts them."""
+    origin: pa.RecordBatch | None = None
+    """``id`` and ``namespace`` in the source of each row of ``batch``, if the rules ask for it."""
 
     @property
     def duplicate(self) -> int:
@@ -63,7 +70,9 @@ class Prepared:
         refused = {(record.namespace, record.id) for record in rejected}
         # a refused record was not written: those held back for its sake are no duplicates of anything
         held = tuple(one for one in self.held if not (one.winner and (one.namespace, one.id) in refused))
-        return replace(self, batch=batch, hashes=hashes, digests=digests, rejected=(*self.rejected, *rejected), held=held, present=self.present + present)
+        origin = None if self.origin is None else self.origin.filter(pa.array(keep))
+        kept = replace(self, batch=batch, hashes=hashes, digests=digests, held=held, origin=origin)
+        return replace(kept, rejected=(*self.rejected, *rejected), present=self.present + present)
 
 
 def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
@@ -73,20 +82,36 @@ def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
     unreadable = [r for r in chunk.rejected if rules.transform.namespaces is None or r.namespace in rules.transform.namespaces]
     read = len(batch) + len(unreadable)
     batch, rows = _keep(batch, rows, rules.transform.matching(batch))
-    scanned = len(batch) + len(unreadable)
+    scanned = len(batch) + len(unreadable) + chunk.vanished
+    unroutable = rules.transform.unroutable(batch)
+    rejected = (*unreadable, *reject(batch, unroutable))
+    batch, rows = _keep(batch, rows, _without(batch, unroutable))
     batch = rules.transform.route(batch)
     found = problems(batch, rules.capabilities, rules.metric)
-    rejected = (*unreadable, *reject(batch, found))
-    if found:
-        good = np.ones(len(batch), np.bool_)
-        good[[problem.row for problem in found]] = False
-        batch, rows = _keep(batch, rows, good)
+    rejected += tuple(reject(batch, found))
+    batch, rows = _keep(batch, rows, _without(batch, found))
     hashes = hash_rows(batch)
     held, written = _hold(batch, rows, hashes, split_position, rules.repeats)
     if written is not None:
         batch = batch.filter(pa.array(written))
-        hashes = RowHashes(hashes.keys[written], hashes.rows[written])
-    return Prepared(batch, hashes, namespace_digests(hashes, batch.column("namespace")), chunk.cursor, read, scanned, rejected, held)
+        hashes, rows = RowHashes(hashes.keys[written], hashes.rows[written]), rows[written]
+    origin = _origin(chunk, rows) if rules.origins else None
+    digests = namespace_digests(hashes, batch.column("namespace"))
+    return Prepared(batch, hashes, digests, chunk.cursor, read, scanned, rejected, held, vanished=chunk.vanished, origin=origin)
+
+
+def _origin(chunk: Chunk, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """Return id and namespace, as the source has them, of the rows of ``chunk`` at the positions ``rows`` of its split."""
+    places = np.searchsorted(rows_of(chunk.start, chunk.rows, len(chunk.batch)), rows)
+    return chunk.batch.select(["id", "namespace"]).take(pa.array(places))
+
+
+def _without(batch: pa.RecordBatch, found: Sequence[Problem]) -> npt.NDArray[np.bool_] | None:
+    if not found:
+        return None
+    good = np.ones(len(batch), np.bool_)
+    good[[problem.row for problem in found]] = False
+    return good
 
 
 def _keep(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_] | None) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:

@@ -39,12 +39,18 @@ class Writer:
     everywhere: tuple[str, ...] = ()
     """The target's namespaces where an id can be in one of them only: then it is looked up in all."""
 
-    def __call__(self, prepared: Prepared, part: str) -> Prepared:
-        """Write ``prepared`` as ``part`` and return what was in fact written."""
+    def __call__(self, prepared: Prepared, part: str, ours: npt.NDArray[np.bool_] | None = None, intend: Callable[[Prepared], None] | None = None) -> Prepared:
+        """Write ``prepared`` as ``part`` and return what was in fact written.
+
+        Rows of ``ours`` are this run's own in the target, so no rule about ids that are there holds for them. ``intend`` is told
+        what is about to be written.
+        """
         if self.present is not None:
-            prepared = self._unless_present(prepared, self.present)
+            prepared = self._unless_present(prepared, self.present, ours)
             if not len(prepared.batch):
                 return prepared
+        if intend is not None:
+            intend(prepared)
 
         def noted(attempt: int, pause: float, error: TransientError) -> None:
             self.log("warning", f"writing {part} again in {pause:.1f} s (attempt {attempt + 1}): {error.message}")
@@ -56,7 +62,7 @@ class Writer:
             return prepared.without(~named(prepared.batch, refused), rejected=tuple(replace(record, refused=True) for record in refusal.rejected))
         return prepared
 
-    def _unless_present(self, prepared: Prepared, present: Source) -> Prepared:
+    def _unless_present(self, prepared: Prepared, present: Source, own: npt.NDArray[np.bool_] | None) -> Prepared:
         """Leave out ids the target holds with other content (or at all, when only new ones are wanted); fail if told to."""
         conflicting: set[tuple[str, str]] = set()
         ours = dict(zip(_names(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
@@ -67,6 +73,8 @@ class Writer:
             # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
             theirs = dict(zip(_names(found), map(bytes, hash_rows(found).rows), strict=True))
             conflicting |= {sought[name[1]] for name, digest in theirs.items() if self.new_only or ours.get(name) != digest}
+        if own is not None:
+            conflicting -= set(_names(prepared.batch.filter(pa.array(own))))
         if conflicting and self.on_conflict == "fail":
             namespace, record = min(conflicting)
             raise PermanentError(

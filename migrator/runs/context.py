@@ -44,6 +44,8 @@ class Attempt:
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when this attempt must end at the next chunk."""
     asked: str = ""
+    finishing: bool = False
+    """Whether a run that follows its source was told to do so no longer: a last pass, then the proof."""
     phases: dict[str, float] = field(default_factory=dict)
     """When this attempt entered each phase, seconds since the epoch."""
     total: int = 0
@@ -65,12 +67,14 @@ class Attempt:
         self.poll()
         self.raise_if_stopped()
         rows.update(self.ledger, self.lease, phase=name)
-        self.phases[name] = time.time()
+        self.phases.setdefault(name, time.time())
         self.log("info", message)
 
     def poll(self) -> None:
         """Obey what the user asked for and show how far the proof is; about five times a second."""
-        asked = "interrupted" if self.shutdown.is_set() else {"pause": "paused", "cancel": "cancelled"}.get(rows.desired(self.ledger, self.run), "")
+        desired = rows.desired(self.ledger, self.run)
+        self.finishing = self.finishing or desired == "finish"
+        asked = "interrupted" if self.shutdown.is_set() else {"pause": "paused", "cancel": "cancelled"}.get(desired, "")
         if asked and not self.stop.is_set():
             self.asked = asked
             self.stop.set()

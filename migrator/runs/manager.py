@@ -58,14 +58,17 @@ class Manager:
         """Return the plan a run was made from."""
         return configs.from_data(json.loads(rows.get(self.ledger, run)["plan"]))
 
-    def start(self, run: str, *, prove_again: bool = False) -> None:
-        """Drive the run in a background thread. Raise ``RunBusyError`` when some process does so already."""
+    def start(self, run: str, *, prove_again: bool = False, finish: bool = False) -> None:
+        """Drive the run in a background thread. Raise ``RunBusyError`` when some process does so already.
+
+        ``finish`` tells a run that follows its source to make its last passes at once.
+        """
         row = rows.get(self.ledger, run)
         kind, standing = row["kind"], (row["status"] if prove_again else "")
         work = drive.prove_again if prove_again and kind == "copy" else _WORK[kind]
         started = threading.Event()
         failure: list[MigratorError] = []
-        thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), name=f"run-{run}", daemon=True)
+        thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True)
         with self._lock:
             if (known := self._threads.get(run)) is not None and known.is_alive():
                 raise RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
@@ -76,12 +79,12 @@ class Manager:
         if failure:
             raise failure[0]
 
-    def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError]) -> None:
+    def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError], *, finish: bool) -> None:
         if self._yielding:
             _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
-                lease = rows.begin(self.ledger, run, "preparing")
+                lease = rows.begin(self.ledger, run, "preparing", finish=finish)
                 started.set()
                 attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
                 self._finish(attempt, work, standing)
@@ -100,7 +103,7 @@ class Manager:
         rows.end(attempt.ledger, attempt.lease, status, error)
 
     def ask(self, run: str, desired: str) -> None:
-        """Ask for ``pause`` or ``cancel``. A run nobody drives becomes cancelled at once."""
+        """Ask for ``pause``, ``cancel`` or ``finish``. A run nobody drives becomes cancelled at once."""
         row = rows.get(self.ledger, run)
         if held(self.folder(run)):
             rows.ask(self.ledger, run, desired)
@@ -123,6 +126,11 @@ class Manager:
         if thread is not None:
             thread.join(timeout)
         return thread is None or not thread.is_alive()
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether this process was asked to end."""
+        return self._shutdown.is_set()
 
     def ask_shutdown(self) -> None:
         """Ask every run of this process to stop after its current chunks, without waiting; safe in a signal handler."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,13 +20,14 @@ from migrator.pipeline.prepare import Rules, prepare
 from migrator.pipeline.write import named
 from migrator.runs import result
 from migrator.transform import compile_transform
+from migrator.validate import reject
 from migrator.verify.proof import compare
 from migrator.verify.sides import Side, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from migrator.model import Chunk, Endpoint
+    from migrator.model import Chunk, Endpoint, Plan, Rejected
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
     from migrator.transform import Transform
@@ -49,7 +51,7 @@ def run(attempt: Attempt, rules: Rules, *, anew: bool) -> str:
             return Side(source, splits, READ_RECORDS, _expected(attempt, rules), routed_fetch(source, rules.transform))
 
         written = plan.with_(selection=Selection(target_scope(plan)), mapping=Mapping())
-        side = _selected_side(attempt, target, compile_transform(written))
+        side = _selected_side(attempt, target, as_it_is(written))
         found = compare(source_side, side, recorded, walk=lambda: _walk(attempt), folder=attempt.folder, extra_allowed=plan.merge)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
@@ -65,10 +67,15 @@ def pair(attempt: Attempt) -> str:
         rows.update(attempt.ledger, attempt.lease, to_verify=counted, verified=0, total=counted)
         ours = _selected_side(attempt, source, compile_transform(plan))
         wanted = plan.with_(selection=Selection(target_scope(plan), plan.selection.filter), mapping=Mapping())
-        theirs = _selected_side(attempt, target, compile_transform(wanted))
+        theirs = _selected_side(attempt, target, as_it_is(wanted))
         found = compare(lambda: ours, theirs, None, walk=lambda: _walk(attempt), folder=attempt.folder)
     attempt.raise_if_stopped()
     return result.conclude(attempt, found)
+
+
+def as_it_is(plan: Plan) -> Transform:
+    """Return the rules of ``plan`` for a target: a stamp that got there is a difference."""
+    return replace(compile_transform(plan), unstamps=False)
 
 
 def _opened(attempt: Attempt, stack: ExitStack, endpoint: Endpoint) -> Source:
@@ -95,21 +102,28 @@ def _expected(attempt: Attempt, rules: Rules) -> Callable[[Chunk, int], Content]
 def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Side:
     def content(chunk: Chunk, split_position: int) -> Content:
         del split_position
-        batch = transform.route(transform.selected(chunk.batch))
+        batch = transform.selected(chunk.batch)
+        if (mask := transform.routable(batch)) is not None:
+            batch = batch.filter(pa.array(mask))
+        batch = transform.route(batch)
         return batch, hash_rows(batch)
 
+    def unroutable(chunk: Chunk) -> list[Rejected]:
+        batch = transform.selected(chunk.batch)
+        return reject(batch, transform.unroutable(batch))
+
     splits = attempt.patiently("splitting a collection", lambda: list(source.splits(Selection(), attempt.plan.workers)))
-    return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform))
+    return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform), unroutable)
 
 
 def routed_fetch(source: Source, transform: Transform) -> Callable[[Sequence[str], str], pa.RecordBatch]:
     """Return a look-up by the id and namespace that records have after routing."""
-    if not transform.routes:
-        return source.fetch
-    namespaces = sorted(source.describe().namespaces)
+    if not transform.renames:
+        return lambda ids, namespace: transform.route(source.fetch(ids, namespace))
+    known = source.describe().namespaces
 
     def fetch(ids: Sequence[str], namespace: str) -> pa.RecordBatch:
-        found = [transform.route(source.fetch(ids, name)) for name in namespaces]
-        return pa.concat_batches([batch.filter(pc.equal(batch.column("namespace"), namespace)) for batch in found])
+        found = transform.look_up(source, ids, transform.names.origins(namespace, known))
+        return found.filter(pc.equal(found.column("namespace"), namespace))
 
     return fetch

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from migrator.configs import to_data
 from migrator.connectors import opened_source
 from migrator.errors import MigratorError
-from migrator.ledger import progress
+from migrator.ledger import passes, progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
+from migrator.runs import lag
 from migrator.verify.report import render_report
 
 if TYPE_CHECKING:
@@ -36,14 +37,29 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     rejected = _rejected(attempt, found, row["kind"])
     counts = _counts(attempt, found, row["kind"])
     shortfall = _shortfall(attempt)
+    followed = _followed(attempt)
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
     answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected}
-    answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall
+    answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall + followed.pop("findings", [])
+    answer["findings"] += _merged(attempt)
+    answer |= followed
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.folder, answer)
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(answer))
     return verdict
+
+
+def _followed(attempt: Attempt) -> dict[str, Any]:
+    """Return what the passes of a run that follows its source found, and the last of them."""
+    if attempt.plan.follow is None:
+        return {}
+    ledger, run = attempt.ledger, attempt.run
+    return {
+        "follow": lag.shown(ledger, run),
+        "passes": passes.history(ledger, run, lag.LISTED),
+        "findings": lag.findings(ledger, run, attempt.plan.follow),
+    }
 
 
 def _answer(attempt: Attempt, found: Comparison, counts: Counts) -> dict[str, Any]:
@@ -116,6 +132,13 @@ def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
         found["scan_incomplete"] = f"the source counts {facts['counted']:,} records, but reading it gave {facts['read']:,}"
     fix = "stop writes to the source and start a new run"
     return [{"severity": "lossy", "code": code, "message": message, "fix": fix} for code, message in found.items()]
+
+
+def _merged(attempt: Attempt) -> list[dict[str, Any]]:
+    """Return the findings about namespaces that values of several types named, unless the plan saw them already."""
+    planned = {finding.message for finding in attempt.plan.findings}
+    messages = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("merged", [])
+    return [{"severity": "info", "code": "namespaces_merged", "message": message, "fix": ""} for message in messages if message not in planned]
 
 
 def _mismatch(attempt: Attempt) -> list[dict[str, Any]]:

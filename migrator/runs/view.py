@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.ledger.duplicates import SPLIT
+from migrator.runs import lag
 
 if TYPE_CHECKING:
     from sqlite3 import Row
@@ -80,7 +81,15 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
             "plan": json.loads(row["plan"]),
         }
         | _batches(ledger, run)
+        | _follow(ledger, row, running=running)
     )
+
+
+def _follow(ledger: Ledger, row: Row, *, running: bool) -> dict[str, Any]:
+    """Return how far a run that follows its source is behind it; nothing for others."""
+    if json.loads(row["plan"]).get("follow") is None:
+        return {}
+    return {"follow": lag.shown(ledger, row["run"], until=None if running else row["finished"])}
 
 
 def _shares(row: Row, done: int, status: str) -> dict[str, float]:
@@ -88,7 +97,7 @@ def _shares(row: Row, done: int, status: str) -> dict[str, float]:
     if status in ("proven", "differs", "incomplete"):
         return {"copied": 1.0, "proved": 1.0}
     copied = min(1.0, done / row["total"]) if row["total"] else 0.0
-    if row["to_verify"] or row["phase"] in ("finishing", "verifying"):  # a filter may have left out some of the total
+    if row["to_verify"] or row["phase"] in ("following", "finishing", "verifying"):  # a filter may have left out some of the total
         copied = 1.0
     # a proof begins anew with every attempt: until it does, how far the last one came counts for nothing
     begun = row["to_verify"] and (status != "running" or row["phase"] == "verifying")

@@ -46,6 +46,8 @@ def render_report(result: Mapping[str, Any]) -> str:
         _differences(result),
         _rejected(result["rejected"], result["counts"]["rejected"]),
         _findings(result["findings"]),
+        _passes(result),
+        _cutover(result.get("cutover")),
         _technical(result),
     ]
     title = f"Migration report {escape(result['run'])}"
@@ -149,10 +151,36 @@ def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
     return "<h2>Findings</h2>" + _table(("severity", "finding"), ((finding["severity"], finding["message"]) for finding in findings))
 
 
+def _passes(result: Mapping[str, Any]) -> str:
+    """Return what each pass of a run that followed its source found."""
+    if not result.get("passes"):
+        return ""
+    columns = ("new", "changed", "deleted", "gone")
+    rows = ((row["pass"], _moment(row["finished"]), row["counts"]["scanned"], *(row[name] for name in columns)) for row in result["passes"])
+    said = "The first is the first copy. Gone: no longer in the source, and left in the target."
+    return f"<h2>Passes</h2><p class=dim>{said}</p>" + _table(("pass", "finished", "scanned", *columns), rows, 1 + len(columns))
+
+
+def _cutover(done: Mapping[str, Any] | None) -> str:
+    """Return what the cut-over did, the new address, and the way back."""
+    if done is None:
+        return ""
+    parts = ["<h2>Cut-over</h2>", _table(("done",), ((line,) for line in done["done"]))]
+    for name, address in (("New address", done["new"]), ("The way back", done["old"])):
+        lines = [f"{variable}={value}" for variable, value in address["environment"].items()]
+        lines += [f"\n# {language}\n{text}" for language, text in address["snippets"].items()]
+        parts.append(f"<h3>{name}</h3><pre>{escape(chr(10).join(lines) or address.get('note', ''))}</pre>")
+    return "".join(parts)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 def _technical(result: Mapping[str, Any]) -> str:
     facts = [
         ("run", result["run"]),
-        ("finished", datetime.fromtimestamp(result["finished"], UTC).isoformat(timespec="seconds")),
+        ("finished", _moment(result["finished"])),
         ("source digest", result["digests"]["source"]),
         ("target digest", result["digests"]["target"]),
         ("compared with", result["compared_with"]),

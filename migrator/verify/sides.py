@@ -34,6 +34,8 @@ class Side:
     """Turns a chunk of the n-th split into the records that count, with their hashes."""
     fetch: Callable[[Sequence[str], str], pa.RecordBatch]
     """Looks records up by target id and namespace, for naming what differs."""
+    unroutable: Callable[[Chunk], Sequence[Rejected]] = lambda _chunk: ()
+    """Returns the records of a chunk that have no place on the other side, and that ``content`` left out."""
 
 
 @dataclass
@@ -55,9 +57,9 @@ class Walk:
         def one(numbered: tuple[int, Split]) -> None:
             position, split = numbered
             for chunk in read_patiently(side.source, split, None, side.records, stop=self.stop, log=self.log):
-                batch, hashes = side.content(chunk, position)
+                (batch, hashes), unroutable = side.content(chunk, position), side.unroutable(chunk)
                 with lock:
-                    self.unreadable.extend(chunk.rejected)
+                    self.unreadable.extend((*chunk.rejected, *unroutable))
                     visit(batch, hashes)
                 self.on_rows(chunk.scanned)
 

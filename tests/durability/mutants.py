@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from migrator.connectors.parquet import places
 from migrator.connectors.parquet.target import ParquetTarget
 from migrator.errors import TransientError
+from migrator.failpoints import failpoint
+from migrator.follow import journal, state, writer
 from migrator.ledger import progress
 from migrator.pipeline import copy, prepare, write
+from migrator.runs import passes
 from migrator.verify import sides
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_STATE = threading.Lock()
 
 
 def commit_before_write() -> None:
@@ -105,3 +113,38 @@ def skip_held_duplicates() -> None:
     """Repeated ids are left out without a word."""
     original = prepare._hold
     prepare._hold = lambda *arguments: ((), original(*arguments)[1])
+
+
+def state_before_writes() -> None:
+    """The state says that a record is in the target before it is sent there."""
+    original = writer.JournalWriter.__call__
+
+    def hasty(self: Any, prepared: Any, part: str) -> Any:
+        path = self.journal.folder.parent / "state.arrow"
+        rows = journal.entries(prepared, np.zeros(len(prepared.batch), np.uint8), ids_only=self.ids_only)
+        with _STATE, state.Builder(path) as builder:
+            builder.add(state.State(path))
+            builder.add(state.as_entries(rows, sure=True))
+            builder.finish()
+        failpoint("state_ahead")
+        return original(self, prepared, part)
+
+    writer.JournalWriter.__call__ = hasty
+
+
+def stamp_before_commit() -> None:
+    """Records are marked as migrated before the ledger knows that they are."""
+    original = copy._commit
+
+    def early(job: Any, where: Any, write: Any) -> None:
+        write.future.result()
+        if job.after_commit is not None:
+            job.after_commit(where.split.id, write.sequence)
+        original(job, where, write)
+
+    copy._commit = early
+
+
+def forget_what_may_be_written() -> None:
+    """A pass that was killed is begun again as if it had written nothing."""
+    passes._absorb = lambda *_arguments, **_options: None

@@ -1,7 +1,8 @@
 """A process with everything imported and no thread started, that forks a child for every attempt at a run: a kill costs milliseconds.
 
-Reads one JSON object a line: ``{"home", "source", "target", "batch", "failpoint", "mutant"}``. The child starts the home's run, or resumes it,
-and is killed where the failpoint says. Answers with ``{"code", "status", "error"}``: 137 for a killed child, 0 for one that came to an end.
+Reads one JSON object a line: ``{"home", "source", "target", "batch", "failpoint", "mutant", "follow", "stamp"}``. The child starts
+the home's run, or resumes it, and is killed where the failpoint says; one that follows its source is told at once to make its last
+passes. Answers with ``{"code", "status", "error"}``: 137 for a killed child, 0 for one that came to an end.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from migrator.model import Follow
 from migrator.service import PlanOptions, Service
 from tests.durability import mutants
 
@@ -26,12 +28,16 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         getattr(mutants, job["mutant"])()
     service = Service(Path(job["home"]))
     known = service.runs()
+    follow = Follow(interval=0.0, deletes=True) if job.get("follow") else None
     if not known:
-        run = service.start(service.plan(job["source"], job["target"], PlanOptions(batch=job["batch"], workers=job.get("workers", 2))))
+        options = PlanOptions(batch=job["batch"], workers=job.get("workers", 2), follow=follow, stamp=job.get("stamp", False))
+        run = service.start(service.plan(job["source"], job["target"], options))
     else:
         run = known[0]["run"]
-        if known[0]["status"] not in FINISHED:
+        if known[0]["status"] not in FINISHED or follow is not None:
             service.resume(run)
+    if follow is not None:
+        service.finish_following(run)
     status = service.wait(run)
     service.close()
     return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"]}
@@ -59,7 +65,7 @@ def forked(job: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     importlib.import_module("pandas")  # pyarrow would import it in every child anew
     for name in sys.argv[1:]:
-        importlib.import_module(f"migrator.connectors.{name}")
+        importlib.import_module(name if "." in name else f"migrator.connectors.{name}")
     for line in sys.stdin:
         sys.stdout.write(json.dumps(forked(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -57,7 +57,7 @@ def test_neither_batch_nor_workers_change_the_outcome(seed, copy, collections, b
 
 @pytest.mark.parametrize("window", [1, 200, 900])
 def test_workers_that_share_a_window_too_small_for_them_do_not_wait_for_each_other(seed, copy, collections, monkeypatch, window):
-    monkeypatch.setattr("migrator.runs.drive.WINDOW_BYTES", window)
+    monkeypatch.setattr("migrator.runs.steps.WINDOW_BYTES", window)
     source = seed("source", numbered(400))
     ended = copy(batch=2, workers=4)
     assert (str(ended), ended.counts) == ("proven", (400, 400, 0, 0, 0))
@@ -371,6 +371,7 @@ def test_a_source_that_cannot_be_a_target_and_other_bad_requests(service, seed):
     for source, target, options in [
         ("memory:source", "memory:target", {"batch": 0}),
         ("memory:source", "memory:target", {"workers": 0}),
+        ("memory:source", "memory:target", {"namespace_missing": "reject"}),
         ("memory:source", "memory:target", {"filter": {"a": {"$near": 1}}}),
         ("memory:source", "faiss:./x.index", {}),
         ("memory:source", "nowhere:x", {}),

@@ -19,7 +19,7 @@ from migrator.connectors import memory
 from migrator.errors import ConfigError, LedgerError, RunBusyError
 from migrator.ledger import progress
 from migrator.ledger import runs as ledger_runs
-from migrator.runs import drive
+from migrator.runs import steps
 from migrator.service import PlanOptions, Service
 from tests.runs.conftest import Ended, contents
 from tests.unit.batches import batch_of, numbered
@@ -288,7 +288,7 @@ def test_a_defect_of_ours_ends_as_a_failed_run_with_its_traceback_in_a_file(seed
     def broken(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(drive, "_count_again", broken)
+    monkeypatch.setattr(steps, "count_again", broken)
     run = service.start(service.plan("memory:source", "memory:target"))
     ended = Ended(service, run)
     assert (str(ended), ended.status["error"]["code"]) == ("failed", "internal_error")

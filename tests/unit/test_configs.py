@@ -16,7 +16,7 @@ from migrator.cli.commands import _plan_options
 from migrator.cli.parser import build_parser
 from migrator.endpoints import parse
 from migrator.errors import ConfigError
-from migrator.model import Collection, Endpoint, Finding, Mapping, Plan, Selection
+from migrator.model import Collection, Endpoint, Finding, Follow, Mapping, Plan, Selection
 from migrator.planning import PlanOptions, draft
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -42,12 +42,14 @@ collections = st.builds(
     names,
     st.lists(findings, max_size=2).map(tuple),
 )
+id_encodings = st.sampled_from(["reject", "percent", "decode"])
+follows = st.builds(Follow, st.sampled_from([0.0, 0.5, 60.0, 3600.0]), st.booleans(), st.sampled_from(["all", "new"]))
 plans = st.builds(
     Plan,
     endpoints,
     endpoints,
     st.builds(Selection, st.none() | st.lists(names, max_size=3).map(tuple), filters),
-    st.builds(Mapping, st.none() | names, st.none() | names),
+    st.builds(Mapping, st.none() | names, st.none() | names, names, id_encodings, st.sampled_from([None, "keep", "percent"])),
     st.sampled_from(["direct", "staged"]),
     st.none() | st.integers(1, 10**6),
     st.integers(1, 64),
@@ -56,6 +58,8 @@ plans = st.builds(
     st.booleans(),
     st.sampled_from(["fail", "first", "last"]),
     st.booleans(),
+    st.booleans(),
+    st.none() | follows,
     st.booleans(),
     st.none() | collections,
     st.lists(findings, max_size=2).map(tuple),
@@ -147,9 +151,11 @@ options = st.builds(
     on_duplicate=st.sampled_from(["fail", "first", "last"]),
     accept_lossy=st.booleans(),
     new_only=st.booleans(),
+    namespace_missing=names | st.sampled_from(["keep", "default", "reject"]),
+    id_encoding=id_encodings,
     route=st.sampled_from(["direct", "staged"]),
     executor=st.sampled_from(["local", "ray"]),
-)
+).filter(lambda chosen: chosen.namespace_missing == "keep" or chosen.namespace_from is not None)
 
 
 @given(endpoints, endpoints, options)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from migrator import planning
+from migrator import planning, preview
 from migrator.connectors import memory
 from migrator.errors import ConfigError, PlanError
 from migrator.model import Capabilities, Finding, Plan
@@ -172,8 +172,8 @@ def test_a_source_that_is_not_there():
 
 
 def test_samples():
-    found = planning.sample_records("memory:source", 5, "a")
+    found = preview.sample_records("memory:source", 5, "a")
     assert [row["namespace"] for row in found] == ["a"] * 5
     assert found[0]["metadata"] == {"n": 0, "even": True}
-    assert len(planning.sample_records("memory:source", 100, None)) == 40
-    assert planning.sample_records("memory:source", 5, "nope") == []
+    assert len(preview.sample_records("memory:source", 100, None)) == 40
+    assert preview.sample_records("memory:source", 5, "nope") == []

@@ -1,4 +1,4 @@
-"""Plans as files: ``plan.yaml`` written, read and checked."""
+"""``plan.yaml``: written, read and checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ import yaml
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError
 from migrator.filters import compile_filter
-from migrator.model import Collection, Finding, IdType, Mapping, Metric, OnConflict, OnDuplicate, Plan, Selection, Severity
+from migrator.model import (
+    Changes,
+    Collection,
+    Finding,
+    Follow,
+    IdEncoding,
+    IdType,
+    Mapping,
+    Metric,
+    NamespaceEncoding,
+    OnConflict,
+    OnDuplicate,
+    Plan,
+    Selection,
+    Severity,
+)
 
 if TYPE_CHECKING:
     from collections import abc
@@ -27,6 +42,8 @@ _CHOICES = {
 _FIELDS = {
     "target_namespace": (str, type(None)),
     "namespace_from": (str, type(None)),
+    "id_encoding": get_args(IdEncoding),
+    "namespace_encoding": (*get_args(NamespaceEncoding), None),
     "severity": get_args(Severity),
     "metric": (*get_args(Metric), None),
     "id_type": get_args(IdType),
@@ -36,9 +53,12 @@ _FIELDS = {
     "sparse": (bool,),
     "unique_ids": (bool,),
     "findings": (list,),
+    "interval": (int, float),
+    "deletes": (bool,),
+    "changes": get_args(Changes),
 }
 """The types, or the values, that the parts' fields may have; the others are texts."""
-_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only")
+_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only", "stamp")
 
 
 def to_data(plan: Plan) -> dict[str, Any]:
@@ -50,6 +70,7 @@ def to_data(plan: Plan) -> dict[str, Any]:
     }
     data["mapping"] = dataclasses.asdict(plan.mapping)
     data |= {name: getattr(plan, name) for name in _PLAIN}
+    data["follow"] = dataclasses.asdict(plan.follow) if plan.follow is not None else None
     data["collection"] = _collection_data(plan.collection)
     data["findings"] = [dataclasses.asdict(finding) for finding in plan.findings]
     data["estimate"] = dict(plan.estimate)
@@ -68,7 +89,7 @@ def from_data(data: Any) -> Plan:
         raise ConfigError(
             "the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan"
         )
-    known = {"version", "source", "target", "selection", "mapping", "collection", "findings", "estimate", *_PLAIN}
+    known = {"version", "source", "target", "selection", "mapping", "follow", "collection", "findings", "estimate", *_PLAIN}
     _only(data, known, "plan")
     if data.get("version") != VERSION:
         raise ConfigError(f"the plan has version {data.get('version')!r}; this program reads {VERSION}", fix="make the plan again", code="bad_plan")
@@ -80,6 +101,7 @@ def from_data(data: Any) -> Plan:
         target=parse(data["target"]),
         selection=_selection(data.get("selection") or {}),
         mapping=_part(Mapping, data.get("mapping") or {}, "mapping"),
+        follow=None if data.get("follow") is None else _part(Follow, data["follow"], "follow"),
         collection=_collection(data.get("collection")),
         findings=_findings(data.get("findings"), "findings"),
         estimate=_json_mapping(data.get("estimate") or {}, "estimate"),
@@ -88,7 +110,7 @@ def from_data(data: Any) -> Plan:
 
 
 def _typed(name: str, value: Any) -> Any:
-    if name in ("merge", "accept_lossy", "new_only"):
+    if name in ("merge", "accept_lossy", "new_only", "stamp"):
         valid = isinstance(value, bool)
     elif name in ("batch", "workers"):
         valid = (value is None and name == "batch") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)

@@ -1,0 +1,95 @@
+"""Writes what differs from the state and journals it first; what the target holds already counts as copied without being sent again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from migrator.digest import RowHashes, namespace_digests
+from migrator.duplicates import hashed
+from migrator.failpoints import failpoint
+from migrator.follow.journal import CHANGED, NEW, UNCHANGED, entries
+from migrator.pipeline.write import named
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from migrator.follow.journal import Journal
+    from migrator.follow.state import State
+    from migrator.model import Changes
+    from migrator.pipeline.prepare import Prepared
+    from migrator.pipeline.write import Writer
+
+
+@dataclass(frozen=True)
+class JournalWriter:
+    """Writes chunks through ``inner``, but only what ``state`` does not know to be in the target."""
+
+    inner: Writer
+    journal: Journal
+    state: State
+    changes: Changes
+    ids_only: bool
+    """Whether the target's ids are unique over all namespaces."""
+
+    def __call__(self, prepared: Prepared, part: str) -> Prepared:
+        """Write ``prepared`` as ``part`` and return what the target holds of it."""
+        kinds, prepared = self._judged(prepared)
+        sending = prepared.without(kinds != UNCHANGED)
+        intended: list[Prepared] = []
+        written = sending
+        if len(sending.batch):
+
+            def intend(rest: Prepared) -> None:
+                kept = _whole(prepared, sending, rest)
+                self._save(part, kept, kinds[_rows_of(prepared, kept)], durable=True)
+                intended.append(rest)
+                failpoint("journalled")
+
+            written = self.inner(sending, part, (kinds != NEW)[kinds != UNCHANGED], intend)
+            failpoint("sent")
+        whole = _whole(prepared, sending, written)
+        if not intended or len(intended[0].batch) != len(written.batch):  # nothing was sent, or the store refused some
+            self._save(part, whole, kinds[_rows_of(prepared, whole)], durable=bool(intended))
+        return whole
+
+    def _judged(self, prepared: Prepared) -> tuple[npt.NDArray[np.uint8], Prepared]:
+        """Return what is to be done with each row, and the rows with the hashes of what the target will hold."""
+        keys = hashed(prepared.batch.column("id"), prepared.batch.column("namespace"), ids_only=self.ids_only)
+        known = self.state.look_up(keys["low"], keys["high"])
+        held = known.found & known.sure
+        kinds = np.where(known.found, CHANGED, NEW).astype(np.uint8)
+        if self.changes == "all":
+            kinds[held & (known.hashes == prepared.hashes.rows).all(axis=1)] = UNCHANGED
+            return kinds, prepared
+        kinds[held] = UNCHANGED
+        rows = np.where(held[:, None], known.hashes, prepared.hashes.rows)
+        hashes = RowHashes(prepared.hashes.keys, rows)
+        return kinds, replace(prepared, hashes=hashes, digests=namespace_digests(hashes, prepared.batch.column("namespace")))
+
+    def _save(self, part: str, prepared: Prepared, kinds: npt.NDArray[np.uint8], *, durable: bool) -> None:
+        self.journal.save(part, entries(prepared, kinds, ids_only=self.ids_only), durable=durable)
+
+
+def _whole(prepared: Prepared, sent: Prepared, written: Prepared) -> Prepared:
+    """Return ``prepared`` less the rows that were to be ``sent`` and are not among the ``written`` ones."""
+    if len(written.batch) == len(sent.batch):
+        return prepared
+    lost = _names(sent) - _names(written)
+    refused, present = written.rejected[len(sent.rejected) :], written.present - sent.present
+    return prepared.without(~named(prepared.batch, lost), rejected=refused, present=present)
+
+
+def _rows_of(prepared: Prepared, part: Prepared) -> npt.NDArray[np.int64]:
+    """Return the rows of ``prepared`` that ``part`` has."""
+    if len(part.batch) == len(prepared.batch):
+        return np.arange(len(prepared.batch))
+    return np.flatnonzero(named(prepared.batch, _names(part)))
+
+
+def _names(prepared: Prepared) -> set[tuple[str, str]]:
+    batch: pa.RecordBatch = prepared.batch
+    return set(zip(batch.column("namespace").to_pylist(), batch.column("id").to_pylist(), strict=True))

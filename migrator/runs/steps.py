@@ -1,0 +1,174 @@
+"""The steps that every attempt at a run is made of: opening and checking the source, splitting it, copying its splits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from migrator import duplicates
+from migrator.connectors import connector, opened_source
+from migrator.errors import ConfigError, TransientError
+from migrator.executors import local
+from migrator.failpoints import failpoint
+from migrator.ledger import progress
+from migrator.ledger import runs as rows
+from migrator.ledger.duplicates import SPLIT
+from migrator.pipeline.copy import Job, copy_split
+from migrator.pipeline.prepare import Rules
+from migrator.pipeline.window import Window
+from migrator.pipeline.write import Writer
+from migrator.protocols import PartKeeper, Versioned
+from migrator.transform import compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import closing
+
+    from migrator.model import Collection, Plan
+    from migrator.pipeline.prepare import Prepared
+    from migrator.protocols import Source, Target
+    from migrator.runs.context import Attempt
+    from migrator.transform import Transform
+
+WINDOW_BYTES = 48 * 1024 * 1024
+"""Record bytes held between reading and writing, over all splits of a run."""
+
+
+def opened(attempt: Attempt) -> closing[Source]:
+    """Open the source."""
+    return attempt.patiently("opening the source", lambda: opened_source(attempt.plan.source))
+
+
+def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> Collection:
+    """Return the source with its metric settled; refuse to resume over a source that is another one by now, unless it ``may_change``."""
+    collection = attempt.patiently("looking at the source", source.describe)
+    if collection.metric is None:
+        planned = attempt.plan.collection.metric if attempt.plan.collection else None
+        collection = dataclasses.replace(collection, metric=planned or "cosine")
+    row = rows.get(attempt.ledger, attempt.run)
+    seen = {"version": collection.version, "dimension": collection.dimension, "records": collection.count}
+    known = json.loads(row["facts"]).get("source")
+    if collection.version and known is not None and known != seen and not may_change:
+        raise ConfigError("the source changed since this run began", fix="start a new run", code="source_changed")
+    rows.set_facts(attempt.ledger, attempt.lease, source=seen, metric=collection.metric, kind=collection.kind)
+    return collection
+
+
+def count_again(attempt: Attempt, source: Source) -> None:
+    """Keep what the source counts now beside what reading it gave: a scan that missed records must not pass as whole."""
+    chosen = attempt.plan.selection.namespaces
+    found = attempt.patiently("counting the source", source.describe)
+    counted = sum(count for name, count in found.namespaces.items() if chosen is None or name in chosen)
+    changed = isinstance(source, Versioned) and attempt.patiently("looking at the source again", source.version_now) != found.version
+    rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run), changed=changed)
+
+
+def rules_of(attempt: Attempt, source: Source, collection: Collection) -> Rules:
+    """Split the scan, find repeated ids, and return what decides how rows become records. Done once a run."""
+    plan = attempt.plan
+    capabilities = connector(plan.target.connector).capabilities(plan.target)
+    transform = compile_transform(plan)
+    chosen = plan.selection.namespaces
+    expected = {name: count for name, count in collection.namespaces.items() if chosen is None or name in chosen}
+    attempt.total = sum(expected.values())
+    if not progress.splits(attempt.ledger, attempt.run):
+        splits = attempt.patiently("splitting the source", lambda: list(source.splits(plan.selection, plan.workers, align=records_of(plan))))
+        planned = {} if transform.routes else {transform.names.own(name): count for name, count in expected.items()}
+        progress.add_splits(attempt.ledger, attempt.lease, splits, planned)
+    rows.update(attempt.ledger, attempt.lease, total=attempt.total)
+    ids_only = capabilities.ids_unique_across_namespaces and (len(collection.namespaces) > 1 or transform.routes)
+    may_repeat = not collection.unique_ids or ids_only or transform.routes
+    repeats = _repeats(attempt, source, ids_only=ids_only) if may_repeat else duplicates.none()
+    return Rules(transform, capabilities, collection.metric, repeats, origins=plan.stamp)
+
+
+def _repeats(attempt: Attempt, source: Source, *, ids_only: bool) -> duplicates.Repeats:
+    kept = attempt.folder / "repeats.npy"
+    if (known := duplicates.Repeats.load(kept, ids_only=ids_only)) is not None:
+        return known
+    attempt.log("info", "looking for ids that occur more than once")
+    splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
+    last = attempt.plan.on_duplicate == "last"
+    scan = duplicates.Scan(attempt.folder / "keys", last, ids_only, attempt.stop, attempt.poll, attempt.patiently)
+    transform = compile_transform(attempt.plan)
+    found = duplicates.find(source, splits, transform, scan)
+    attempt.raise_if_stopped()
+    _note_merged(attempt, transform)
+    found.save(kept)
+    if len(found.winners):
+        attempt.log("warning", f"{len(found.winners):,} ids occur more than once in the source")
+    return found
+
+
+def _note_merged(attempt: Attempt, transform: Transform) -> None:
+    """Keep which namespaces several types of values name: the plan saw a sample only, and the result must say so."""
+    if merged := transform.names.merged.messages():
+        rows.set_facts(attempt.ledger, attempt.lease, merged=merged)
+        for message in merged:
+            attempt.log("warning", message)
+
+
+def records_of(plan: Plan) -> int:
+    """Return how many rows a chunk has."""
+    return plan.batch or connector(plan.target.connector).capabilities(plan.target).batch_records
+
+
+@contextmanager
+def writing(attempt: Attempt, target: Target) -> Iterator[Writer]:
+    """Open what a writer needs: the target, and the target as a source when ids must be looked up in it first."""
+    plan = attempt.plan
+    if plan.on_conflict == "upsert" and not plan.new_only:
+        yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
+        return
+    with attempt.patiently("opening the target", lambda: opened_source(plan.target)) as present:
+        unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
+        everywhere = tuple(present.describe().namespaces) if unique else ()
+        yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log, everywhere)
+
+
+def copy_splits(
+    attempt: Attempt,
+    source: Source,
+    rules: Rules,
+    write: Callable[[Prepared, str], Prepared],
+    after_commit: Callable[[str, int], None] | None = None,
+) -> None:
+    """Copy what is left of every split. Ends the attempt here if it was asked to stop."""
+    attempt.rejected_before = attempt.rejected = progress.counts(attempt.ledger, attempt.run).rejected
+    job = dataclasses.replace(_job(attempt, source, rules, write), after_commit=after_commit)
+    waiting = [where for where in progress.splits(attempt.ledger, attempt.run) if not where.done and where.split.id != SPLIT]
+    try:
+        local.run(lambda where: copy_split(job, where), waiting, workers=attempt.plan.workers, stop=attempt.stop, poll=attempt.poll)
+    except TransientError:
+        attempt.raise_if_stopped()  # asked to stop while waiting to try again: that is no failure
+        raise
+    attempt.poll()
+    attempt.raise_if_stopped()
+
+
+def _job(attempt: Attempt, source: Source, rules: Rules, write: Callable[[Prepared, str], Prepared]) -> Job:
+    return Job(
+        ledger=attempt.ledger,
+        lease=attempt.lease,
+        source=source,
+        write=write,
+        rules=rules,
+        records=records_of(attempt.plan),
+        concurrent_writes=rules.capabilities.concurrent_writes,
+        window=Window(WINDOW_BYTES),
+        stop=attempt.stop,
+        log=attempt.log,
+        on_commit=attempt.on_commit,
+    )
+
+
+def finish(attempt: Attempt, target: Target) -> None:
+    """Let the target flush, index and publish what was written."""
+    if isinstance(target, PartKeeper):
+        written = progress.parts(attempt.ledger, attempt.run)
+        attempt.patiently("tidying the target", lambda: target.keep(written))
+    failpoint("before_finish")
+    attempt.patiently("making the target ready", target.finish)
+    failpoint("after_finish")
