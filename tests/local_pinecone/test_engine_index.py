@@ -229,7 +229,7 @@ def test_an_update_changes_the_parts_it_names():
         {"id": "a", "sparse": sparse_vector({})},
         {"id": "a", "set_metadata": record("", x="b" * 30_000).metadata},
     ],
-    ids=str,
+    ids=["nothing", "both", "values by filter", "dimension", "zero", "empty sparse", "large metadata"],
 )
 def test_an_update_that_cannot_be_is_refused(parts):
     target = index()
