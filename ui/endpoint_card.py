@@ -109,7 +109,7 @@ def _secrets(side: str, store: Store, way: str) -> dict[str, str]:
             there = secret.variable in os.environ
             st.badge(f"{secret.variable} is {'set' if there else 'not set'}", color="green" if there else "orange", icon=":material/key:")
         elif typed := st.text_input(
-            f"{secret.label} (if it asks for one)",
+            secret.label if secret.required else f"{secret.label} (if it asks for one)",
             type="password",
             key=f"{side}_{store.connector}_{secret.name}",
             help="Kept in this server's memory only, never written to disk.",

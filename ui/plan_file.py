@@ -1,22 +1,32 @@
-"""A plan file opened: both sides and the options as they were when it was made."""
+"""A plan file opened, or the config.json of the Pinecone index migrator: both sides and the options as it says."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from migrator import endpoints
 from migrator.errors import ConfigError, MigratorError
-from migrator.service import load_plan
-from ui import endpoint_card, kit, plan_options, state
+from migrator.model import Endpoint
+from migrator.service import convert_config, kind_of_config, load_plan
+from ui import endpoint_card, kit, plan_options, state, stores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migrator.model import Plan
 
 
 def opener() -> None:
     """Draw the button that opens a plan file."""
     with st.popover("Open a plan file", icon=":material/upload_file:"):
-        st.caption("A plan.yaml from the Plan page or the command line.")
-        st.file_uploader("Plan file", ["yaml", "yml"], key="plan_file", on_change=_open, max_upload_size=16)
+        st.caption("A plan.yaml from the Plan page or the command line, or the config.json of the Pinecone index migrator.")
+        st.file_uploader("Plan file", ["yaml", "yml", "json"], key="plan_file", on_change=_open, max_upload_size=16)
     if problem := st.session_state.pop("plan_file_problem", None):
         kit.failure(*problem)
+    if notes := st.session_state.pop("plan_file_notes", None):
+        kit.findings(notes)
 
 
 def _open() -> None:
@@ -25,12 +35,34 @@ def _open() -> None:
     if file is None:
         return
     try:
-        plan = load_plan(_text(file.getvalue()))
-        for side, endpoint in ((state.SOURCE, plan.source), (state.TARGET, plan.target)):
-            endpoint_card.fill(side, endpoints.render(endpoint))
-        plan_options.fill(plan)
+        text = _text(file.getvalue())
+        if kind_of_config(text) == "plan":
+            _fill(load_plan(text), {})
+        else:
+            _convert(text)
     except MigratorError as error:
         st.session_state["plan_file_problem"] = (error.message, error.fix)
+
+
+def _convert(text: str) -> None:
+    """Fill the page from another tool's configuration, and keep what is to be said of its keys."""
+    found = convert_config(text)
+    if found.action != "copy":
+        fix = "python -m migrator run config.json"
+        raise ConfigError(f"this configuration asks for no copy but to {found.action}", fix=f"do it on the command line: {fix}", code="no_plan")
+    _fill(found.plan, found.secrets)
+    st.session_state["plan_file_notes"] = found.notes
+
+
+def _fill(plan: Plan, keys: Mapping[str, str]) -> None:
+    """Fill both cards and the options; ``keys`` are secrets the file gave literally, by the variable the plan names in their place."""
+    for side, endpoint in ((state.SOURCE, plan.source), (state.TARGET, plan.target)):
+        given = {name: keys[value.removeprefix("env:")] for name, value in endpoint.options.items() if value.removeprefix("env:") in keys}
+        rest = {name: value for name, value in endpoint.options.items() if name not in given}
+        endpoint_card.fill(side, endpoints.render(Endpoint(endpoint.connector, endpoint.resource, rest)))
+        for name, secret in given.items():
+            st.session_state[endpoint_card.field_key(side, stores.named(endpoint.connector), name)] = secret
+    plan_options.fill(plan)
 
 
 def _text(content: bytes) -> str:

@@ -32,6 +32,8 @@ class Secret:
     name: str
     label: str
     variable: str
+    required: bool = False
+    """Whether the store asks everybody for it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ PINECONE = Store(
         Field("controller", "Control plane", "https://api.pinecone.io", "Another address, for example that of a local server.", more=True),
         OTHERS,
     ),
-    (Secret("api_key", "API key", "PINECONE_API_KEY"),),
+    (Secret("api_key", "API key", "PINECONE_API_KEY", required=True),),
     served=True,
     scaling="mode=Dedicated&node_type=b1, or of a pod index replicas=2",
     droppable=True,

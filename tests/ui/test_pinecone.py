@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -105,3 +106,28 @@ def _until(done):
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_config_json_fills_both_sides_and_says_what_became_of_its_keys(app, local):
+    config = {
+        "api_key": "key-of-the-source",
+        "use_seperate_target_client": True,
+        "api_key_dest": "key-of-the-target",
+        "source_index": "old",
+        "target_index": "new",
+        "create_target": True,
+        "target_cloud": "gcp",
+        "target_region": "us-central1",
+        "namespace_from_metadata_field": True,
+        "metadata_field_to_namespace_from": "tenant",
+        "batch_size": 100,
+    }
+    app.file_uploader(key="plan_file").upload("config.json", json.dumps(config).encode()).run()
+    assert not app.exception
+    assert not app.error
+    assert "pinecone:old" in app.session_state["source_endpoint"]
+    assert "cloud=gcp&region=us-central1" in app.session_state["target_endpoint"]
+    assert [app.text_input(key=f"{side}_pinecone_api_key").value for side in ("source", "target")] == ["key-of-the-source", "key-of-the-target"]
+    assert app.session_state["plan_namespace_from"] == "tenant"
+    assert "requests are packed by their measured bytes" in shown(app).replace("\\", "")
+    assert "key-of" not in app.session_state["source_endpoint"] + app.session_state["target_endpoint"]
