@@ -15,6 +15,7 @@ from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore
 from migrator.records import dump_json
+from migrator.staging import staged_findings
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class PlanOptions:
     follow: Follow | None = None
     stamp: bool = False
     route: Literal["direct", "staged"] = "direct"
+    staging: str | None = None
+    """The endpoint that the staged route writes to first."""
     executor: Literal["local", "ray"] = "local"
 
 
@@ -63,7 +66,6 @@ def make_plan(source: str, target: str, options: PlanOptions, *, measured: float
 
 def look(plan: Plan, *, measured: float | None = None) -> Plan:
     """Return ``plan`` with the findings and the estimate that both sides give now: those of a plan file may be old, or edited."""
-    plan = settled(plan)
     compile_transform(plan)
     check_follow(plan.follow)
     capabilities = connector(plan.target.connector).capabilities(plan.target)
@@ -71,9 +73,11 @@ def look(plan: Plan, *, measured: float | None = None) -> Plan:
         raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose pinecone, milvus or parquet as the target", code="not_a_target")
     with opened_source(plan.source) as opened:
         collection = opened.describe()
+        plan = settled(plan, collection)
         sample = preview.sample(opened, collection, plan)
         existing = existing_collection(plan.target)
         findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]
         if existing is not None:
             findings += occupied(collection, existing, plan, opened)
@@ -95,6 +99,7 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         selection=Selection(options.namespaces, options.filter),
         mapping=Mapping(options.target_namespace, options.namespace_from, options.namespace_missing, options.id_encoding),
         route=options.route,
+        staging=None if options.staging is None else parse(options.staging),
         batch=options.batch,
         workers=options.workers,
         executor=options.executor,
@@ -108,9 +113,19 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
     )
 
 
-def settled(plan: Plan) -> Plan:
-    """Return ``plan`` with what the target decides about names."""
-    return plan.with_(mapping=routing.settled(plan.mapping, connector(plan.target.connector).capabilities(plan.target)))
+def settled(plan: Plan, collection: Collection | None = None) -> Plan:
+    """Return ``plan`` with what both sides decide about names; the source is looked at only if its namespaces matter and are not known."""
+    mapping = routing.settled(plan.mapping, connector(plan.target.connector).capabilities(plan.target))
+    if mapping.namespace_encoding == "percent" and routing.keeps_names(mapping):
+        collection = collection or plan.collection or _described(plan.source)
+        if all(map(routing.spells_itself, collection.namespaces)):
+            mapping = replace(mapping, namespace_encoding="keep")
+    return plan.with_(mapping=mapping)
+
+
+def _described(source: Endpoint) -> Collection:
+    with opened_source(source) as opened:
+        return opened.describe()
 
 
 def exported_files(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -123,8 +138,6 @@ def exported_files(plan: Plan) -> Iterator[dict[str, Any]]:
 
 def _unsupported(plan: Plan) -> list[Finding]:
     findings = []
-    if plan.route == "staged":
-        findings.append(Finding("blocking", "route_unavailable", "the staged route is not available for these stores yet", "use --route direct"))
     if not connector(plan.target.connector).capabilities(plan.target).merges and (plan.new_only or plan.on_conflict != "upsert"):
         message = "this target is written anew by each run, so there is nothing to compare new records with"
         fix = "leave out the choice of what happens to ids that are there (--on-conflict, --new-only)"
@@ -209,6 +222,7 @@ def command(plan: Plan, verb: Literal["copy", "verify"] = "copy") -> str:
         words += ["--filter", dump_json(plan.selection.filter)]
     mapping, plain = plan.mapping, Mapping()
     options: dict[str, Any] = {"--target-namespace": mapping.target_namespace, "--namespace-from": mapping.namespace_from, "--batch": plan.batch}
+    options["--staging"] = None if plan.staging is None else render(plan.staging)
     if mapping.namespace_missing != plain.namespace_missing:
         options["--namespace-missing"] = mapping.namespace_missing
     if mapping.id_encoding != plain.id_encoding:

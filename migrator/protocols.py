@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Address, Capabilities, Chunk, Collection, Endpoint, Plan, Selection, Split, Step, StoredFile
+    from migrator.model import Address, Capabilities, Chunk, Collection, Endpoint, LoadProgress, Plan, Selection, Split, Step, StoredFile
 
 
 class Source(Protocol):
@@ -119,6 +119,34 @@ class FileStore(Protocol):
 
     def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
         """Return the files of a collection, with the checksums its manifest holds."""
+
+
+@runtime_checkable
+class StagingArea(Protocol):
+    """A connector whose files another store's bulk load can read."""
+
+    def address(self, endpoint: Endpoint) -> str:
+        """Return where ``endpoint`` lies, as other programs name it (``s3://…``, ``file://…``). Raise ``ConfigError`` when it has no such name."""
+
+    def spells(self, namespace: str) -> bool:
+        """Whether the folder of ``namespace`` is named exactly so, as a bulk load takes the folder's name for the namespace."""
+
+
+@runtime_checkable
+class BulkLoader(Protocol):
+    """A target that can load files by itself."""
+
+    def loadable(self, uri: str) -> None:
+        """Raise ``PlanError`` when this target cannot load from ``uri``, judged without writing anything; it need not exist yet."""
+
+    def load(self, uri: str) -> str:
+        """Start to load the files below ``uri`` and return the job's name."""
+
+    def loads(self, uri: str) -> Sequence[str]:
+        """Return the jobs ever started for ``uri``, newest first, failed ones included."""
+
+    def poll(self, job: str) -> LoadProgress:
+        """Return how far ``job`` is. Raise ``PermanentError`` (``import_failed``) with the store's reason when it failed."""
 
 
 @runtime_checkable

@@ -159,3 +159,13 @@ def settled(mapping: Rules, capabilities: Capabilities) -> Rules:
     target = DEFAULT_NAMESPACE if mapping.target_namespace in DEFAULT_SPELLINGS else mapping.target_namespace
     missing = DEFAULT if mapping.namespace_missing in DEFAULT_SPELLINGS else mapping.namespace_missing
     return dataclasses.replace(mapping, target_namespace=target, namespace_missing=missing, namespace_encoding="percent")
+
+
+def keeps_names(mapping: Rules) -> bool:
+    """Return whether every record goes to the namespace it has, or to one that is ASCII."""
+    return mapping.namespace_from is None and mapping.id_encoding != "decode" and (mapping.target_namespace or "").isascii()
+
+
+def spells_itself(namespace: str) -> bool:
+    """Return whether a store of ASCII namespaces takes ``namespace`` for what it is."""
+    return namespace.isascii() and "\0" not in namespace and namespace not in DEFAULT_SPELLINGS

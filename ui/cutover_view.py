@@ -45,7 +45,8 @@ def _panel(run: str) -> None:
         job = _jobs.get(run)
         if seen["kind"] != "copy" or not _store(seen["target"]).served or not (job or seen["status"] == "proven" or seen["phase"] == "following"):
             return
-        with st.expander("Cut over to the new collection", icon=":material/swap_horiz:", key="cutover"):
+        with st.container(border=True, key="cutover"):
+            st.subheader("Cut over to the new collection", anchor=False)
             if job is not None and job.thread.is_alive():
                 st.info(f"Cutting over: {kit.plain(job.doing)}", icon=":material/sync:")
                 return

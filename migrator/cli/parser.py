@@ -123,7 +123,8 @@ def _planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-duplicate", choices=("fail", "first", "last"), default="fail", help="which record counts when the source has an id twice")
     parser.add_argument("--accept-lossy", action="store_true", help="go on although the plan says what will be lost")
     parser.add_argument("--executor", choices=("local", "ray"), default="local", help="where the work is done; only local is available yet")
-    parser.add_argument("--route", choices=("direct", "staged"), default="direct", help="how records travel; only direct is available yet")
+    parser.add_argument("--route", choices=("direct", "staged"), default="direct", help="how records travel; staged: through files that the target imports")
+    parser.add_argument("--staging", metavar="ENDPOINT", help="where the staged route writes these files: parquet:s3://bucket/prefix")
 
 
 def _delta(parser: argparse.ArgumentParser) -> None:

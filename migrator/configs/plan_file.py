@@ -14,6 +14,7 @@ from migrator.filters import compile_filter
 from migrator.model import (
     Changes,
     Collection,
+    Endpoint,
     Finding,
     Follow,
     IdEncoding,
@@ -70,6 +71,7 @@ def to_data(plan: Plan) -> dict[str, Any]:
     }
     data["mapping"] = dataclasses.asdict(plan.mapping)
     data |= {name: getattr(plan, name) for name in _PLAIN}
+    data["staging"] = None if plan.staging is None else render(plan.staging)
     data["follow"] = dataclasses.asdict(plan.follow) if plan.follow is not None else None
     data["collection"] = _collection_data(plan.collection)
     data["findings"] = [dataclasses.asdict(finding) for finding in plan.findings]
@@ -89,7 +91,7 @@ def from_data(data: Any) -> Plan:
         raise ConfigError(
             "the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan"
         )
-    known = {"version", "source", "target", "selection", "mapping", "follow", "collection", "findings", "estimate", *_PLAIN}
+    known = {"version", "source", "target", "selection", "mapping", "staging", "follow", "collection", "findings", "estimate", *_PLAIN}
     _only(data, known, "plan")
     if data.get("version") != VERSION:
         raise ConfigError(f"the plan has version {data.get('version')!r}; this program reads {VERSION}", fix="make the plan again", code="bad_plan")
@@ -101,6 +103,7 @@ def from_data(data: Any) -> Plan:
         target=parse(data["target"]),
         selection=_selection(data.get("selection") or {}),
         mapping=_part(Mapping, data.get("mapping") or {}, "mapping"),
+        staging=_staging(data.get("staging")),
         follow=None if data.get("follow") is None else _part(Follow, data["follow"], "follow"),
         collection=_collection(data.get("collection")),
         findings=_findings(data.get("findings"), "findings"),
@@ -119,6 +122,12 @@ def _typed(name: str, value: Any) -> Any:
     if not valid:
         raise ConfigError(f"{name}: {value!r} is not a valid value", fix=f"correct {name} in the plan", code="bad_plan")
     return value
+
+
+def _staging(text: Any) -> Endpoint | None:
+    if not isinstance(text, (str, type(None))):
+        raise ConfigError("staging of the plan is no endpoint", fix="write staging: parquet:s3://bucket/prefix, or leave it out", code="bad_plan")
+    return None if text is None else parse(text)
 
 
 def _selection(data: Any) -> Selection:

@@ -3,7 +3,20 @@
 from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
 from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
 from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
-from migrator.model.stores import DEFAULT_NAMESPACE, Address, Capabilities, Collection, Endpoint, Finding, IdType, Metric, Severity, Step, StoredFile
+from migrator.model.stores import (
+    DEFAULT_NAMESPACE,
+    Address,
+    Capabilities,
+    Collection,
+    Endpoint,
+    Finding,
+    IdType,
+    LoadProgress,
+    Metric,
+    Severity,
+    Step,
+    StoredFile,
+)
 
 __all__ = [
     "COUNT_NAMES",
@@ -21,6 +34,7 @@ __all__ = [
     "Follow",
     "IdEncoding",
     "IdType",
+    "LoadProgress",
     "Mapping",
     "Metric",
     "NamespaceCounts",

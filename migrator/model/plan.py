@@ -64,6 +64,8 @@ class Plan:
     selection: Selection = Selection()
     mapping: Mapping = Mapping()
     route: Literal["direct", "staged"] = "direct"
+    staging: Endpoint | None = None
+    """Where the staged route writes the files that the target then loads."""
     batch: int | None = None
     """Records a chunk; None takes the target's default."""
     workers: int = 2

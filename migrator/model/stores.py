@@ -109,8 +109,15 @@ class Capabilities:
     """Records a chunk by default."""
     max_batch_bytes: int | None = None
     """Measured bytes a write may carry; chunks are cut to it."""
+    settling_seconds: float = 0.0
+    """How long a write may stay unseen by reads, and so by a scan that follows it."""
     concurrent_writes: int = 1
     """Writes worth having in flight at once; more bring nothing or harm."""
+    bulk_loads: bool = False
+    """Whether its targets can load files by themselves (``migrator.protocols.BulkLoader``)."""
+    max_load_files: int | None = None
+    max_load_namespaces: int | None = None
+    """Of one bulk load."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,17 @@ class StoredFile:
     path: str
     bytes: int
     sha256: str | None
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """How far a bulk load is."""
+
+    done: bool
+    share: float
+    """0 to 1."""
+    records: int
+    """Loaded so far, as the store counts them."""
 
 
 @dataclass(frozen=True)

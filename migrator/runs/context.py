@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from migrator.model import Counts, Plan
 
 _LEAST_REJECTED = 1_000
+_GLANCE_SECONDS = 0.2
 T = TypeVar("T")
 
 
@@ -98,6 +99,14 @@ class Attempt:
         except TransientError:
             self.raise_if_stopped()
             raise
+
+    def rest(self, seconds: float) -> None:
+        """Wait; ends the attempt here if it is asked to stop meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.stop.wait(min(_GLANCE_SECONDS, left))
+            self.poll()
+            self.raise_if_stopped()
 
     def on_commit(self, counts: Counts) -> None:
         """Watch the number of rejected records: beyond the cap something is wrong with the plan, not with records."""

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from migrator.connectors import opened_source
+from migrator.connectors import connector, opened_source
 from migrator.errors import ConfigError
 from migrator.ledger import runs as rows
 from migrator.protocols import Droppable, Scalable, Switchable, Versioned
@@ -45,6 +45,8 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
     """
     plan = manager.plan(run)
     _check_wish(plan, wish)
+    if wish.delete_source:
+        _let_settle(manager, run, plan)
     status = _proven_anew(manager, run, plan, on_wait)
     answer: dict[str, Any] = {"run": run, "status": status["status"], "verdict": status["status"] if status["status"] in FINISHED else "incomplete"}
     answer |= {"ready": False, "reason": _obstacle(status), "counts": status["counts"], "follow": status.get("follow"), "error": status["error"]}
@@ -95,6 +97,8 @@ def _keeps_something(plan: Plan) -> str | None:
         return "it was read or written at an address of its own (host=), which nothing shows to be that of its name"
     if plan.new_only or plan.on_conflict == "skip":
         return "the run kept the target's own records where both had an id"
+    if plan.on_duplicate != "fail":
+        return "of records that share an id the run copied one only"
     if plan.follow is not None and plan.follow.changes == "new":
         return "the run did not look for changed records"
     return None
@@ -107,6 +111,16 @@ def _is_the_target(plan: Plan) -> str | None:
     with opened_source(plan.source) as source, opened_source(plan.target) as target:
         same = isinstance(source, Switchable) and isinstance(target, Switchable) and source.address() == target.address()
     return "the target is the same collection" if same else None
+
+
+def _let_settle(manager: Manager, run: str, plan: Plan) -> None:
+    """Wait until what was written to the source before this call can be seen there: what no pass has met would be deleted with it."""
+    seconds = connector(plan.source.connector).capabilities(plan.source).settling_seconds
+    if seconds:
+        rows.log(manager.ledger, run, "info", f"waiting {seconds:.0f} s for the source's last writes to become visible: it is to be deleted")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not manager.shutting_down:
+        time.sleep(min(_GLANCE_SECONDS, max(0.0, end - time.monotonic())))
 
 
 def _proven_anew(manager: Manager, run: str, plan: Plan, on_wait: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from migrator.connectors import opened_target
 from migrator.ledger import progress
 from migrator.ledger.duplicates import resolve
 from migrator.planning import check
@@ -24,7 +23,7 @@ def copy(attempt: Attempt) -> str:
         return following.follow(attempt, plan.follow)
     with ExitStack() as stack:
         source = stack.enter_context(steps.opened(attempt))
-        target = stack.enter_context(attempt.patiently("opening the target", lambda: opened_target(plan.target)))
+        target = stack.enter_context(steps.opened_target(attempt))
         collection = steps.unchanged(attempt, source)
         attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
         attempt.patiently("preparing the target", lambda: target.prepare(collection, plan))

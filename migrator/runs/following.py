@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from migrator.connectors import opened_target
-from migrator.errors import TransientError
+from migrator.errors import PlanError, TransientError
+from migrator.existing import existing_collection
+from migrator.follow.state import State
 from migrator.ledger import runs as rows
 from migrator.runs import prove, steps
 from migrator.runs.passes import Trail, one_pass
@@ -44,6 +46,8 @@ def _until_told(trail: Trail) -> Rules:
     attempt.poll()
     if trail.first:
         one_pass(trail)
+    else:
+        attempt.patiently("looking at the target", lambda: _check_still_there(trail))
     last, spoilt = 0, 0
     while True:
         attempt.poll()
@@ -61,6 +65,14 @@ def _until_told(trail: Trail) -> Rules:
             if last and (not found.differing or last >= LAST_PASSES):
                 return rules
         _rest(attempt, trail.how.interval)
+
+
+def _check_still_there(trail: Trail) -> None:
+    """Raise ``PlanError`` when the target lost everything: passes would send what changes only, into a collection made anew."""
+    found = existing_collection(trail.attempt.plan.target)
+    if (found is None or not found.count) and len(State(trail.state)):
+        message = "what the first copy wrote is not in the target any more: it was deleted, or made anew"
+        raise PlanError(message, fix="copy anew, as another run", code="target_gone")
 
 
 def _bear(attempt: Attempt, error: TransientError, spoilt: int) -> None:

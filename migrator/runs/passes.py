@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors import connector
+from migrator.errors import PermanentError
 from migrator.failpoints import failpoint
 from migrator.follow.journal import CHANGED, NEW, UNCHANGED, Journal, sync
 from migrator.follow.state import Builder, State, as_entries
@@ -151,6 +152,12 @@ def _settle(trail: Trail, source: Source, rules: Rules, journal: Journal) -> Fou
         builder.finish()
     gone = Gone(attempt, source, trail.target, rules.transform, deletes=trail.how.deletes)
     seen = State(renewed)
+    if trail.how.deletes and len(before) and not progress.counts(attempt.ledger, attempt.run).scanned:
+        raise PermanentError(
+            f"the source is empty now, so this pass would delete all {len(before):,} records of the target",
+            fix="look whether it is still the same source (index, project, key); if it is meant to be empty, empty the target yourself",
+            code="source_emptied",
+        )
     if any(len(batch) for batch in _missing(before, seen)):
         with Builder(renewed) as builder:
             builder.add(seen)

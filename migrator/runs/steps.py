@@ -7,8 +7,9 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from migrator import duplicates
+from migrator import duplicates, staging
 from migrator.connectors import connector, opened_source
+from migrator.connectors import opened_target as direct_target
 from migrator.errors import ConfigError, TransientError
 from migrator.executors import local
 from migrator.failpoints import failpoint
@@ -41,6 +42,15 @@ def opened(attempt: Attempt) -> closing[Source]:
     return attempt.patiently("opening the source", lambda: opened_source(attempt.plan.source))
 
 
+def opened_target(attempt: Attempt) -> closing[Target]:
+    """Open the target as the plan's route asks."""
+    plan = attempt.plan
+    if plan.route == "direct":
+        return attempt.patiently("opening the target", lambda: direct_target(plan.target))
+    watch = staging.Watch(attempt.folder / "import.json", attempt.rest, attempt.log, attempt.patiently)
+    return attempt.patiently("opening the target", lambda: staging.opened(plan, watch))
+
+
 def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> Collection:
     """Return the source with its metric settled; refuse to resume over a source that is another one by now, unless it ``may_change``."""
     collection = attempt.patiently("looking at the source", source.describe)
@@ -68,7 +78,7 @@ def count_again(attempt: Attempt, source: Source) -> None:
 def rules_of(attempt: Attempt, source: Source, collection: Collection) -> Rules:
     """Split the scan, find repeated ids, and return what decides how rows become records. Done once a run."""
     plan = attempt.plan
-    capabilities = connector(plan.target.connector).capabilities(plan.target)
+    capabilities = staging.capabilities_of(plan)
     transform = compile_transform(plan)
     chosen = plan.selection.namespaces
     expected = {name: count for name, count in collection.namespaces.items() if chosen is None or name in chosen}
@@ -112,7 +122,7 @@ def _note_merged(attempt: Attempt, transform: Transform) -> None:
 
 def records_of(plan: Plan) -> int:
     """Return how many rows a chunk has."""
-    return plan.batch or connector(plan.target.connector).capabilities(plan.target).batch_records
+    return staging.records_of(plan)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def test_from_pods_to_serverless_followed_and_cut_over(visit):
     page.sees("Following the source")
     page.sees("0 records")
     page.picture("run_following_light")
-    page.tab.get_by_text("Cut over to the new collection").click()
+    page.sees("Cut over to the new collection")
     page.press("Cut over")
     page.sees("The new address")
     page.sees("PINECONE_INDEX_HOST")

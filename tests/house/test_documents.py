@@ -65,7 +65,11 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert not [link for link in local if not (document.parent / link).exists()]
 
 
-@pytest.mark.parametrize("connector", sorted(set(REGISTRY) - {"memory"}))
+OURS = [name for name, module in REGISTRY.items() if module.startswith("migrator.") and name != "memory"]
+"""Other tests register stores of their own."""
+
+
+@pytest.mark.parametrize("connector", sorted(OURS))
 def test_every_store_is_described(connector: str) -> None:
     assert f"`{connector}:" in text("docs/stores.md")
 

@@ -10,6 +10,7 @@ import pytest
 from pinecone import Pinecone, RetryConfig
 
 from migrator import retry
+from migrator.connectors import pinecone
 from migrator.local_pinecone.server import running
 from migrator.service import PlanOptions, Service
 
@@ -79,6 +80,7 @@ def account(monkeypatch) -> Iterator[Account]:
     with running() as server:
         monkeypatch.setenv("PINECONE_API_KEY", KEY)
         monkeypatch.setenv("PINECONE_CONTROLLER_HOST", server.url)
+        monkeypatch.setattr(pinecone, "SETTLING_SECONDS", 0.0)  # what is written is seen at once, unless a test says otherwise
         yield Account(server)
 
 

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 
+from migrator.connectors import pinecone
 from migrator.errors import MigratorError
 from migrator.model import Follow
 from migrator.service import PlanOptions
 from tests.pinecone.conftest import rows
+from tests.runs.test_steering import until
 
 
 def test_writers_and_deleters_are_followed_until_both_sides_are_equal(account, service):
@@ -90,3 +92,36 @@ def test_an_index_is_not_deleted_when_its_copy_is_of_a_part_or_of_another_or_in_
         assert refused.value.code == "delete_refused"
         assert account.namespaces("a") == {"en": 5, "de": 7}
         assert account.namespaces("other") == {"en": 5}
+
+
+def test_a_target_deleted_while_the_source_is_followed_ends_the_run_and_is_not_made_anew(account, service):
+    account.create("a")
+    account.fill("a", rows(30))
+    run = service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.05, deletes=True))))
+    until(lambda: service.status(run)["phase"] == "following")
+    account.client.indexes.delete("b")
+    ended = service.wait(run, 60)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
+    assert not account.client.indexes.exists("b")
+    account.create("b")
+    service.resume(run)
+    ended = service.wait(run, 60)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
+    assert not service.cutover(run, delete_source=True, confirm="a")["ready"]
+    assert account.client.indexes.exists("a")
+
+
+def test_what_was_written_just_before_the_source_is_deleted_arrives(account, service, monkeypatch):
+    account.create("a")
+    account.fill("a", rows(30))
+    run = service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.05, deletes=True))))
+    until(lambda: service.status(run)["phase"] == "following")
+    account.settings.freshness_lag = 1.0
+    monkeypatch.setattr(pinecone, "SETTLING_SECONDS", 2.0)
+    with account.client.index(name="a") as index:
+        index.upsert(vectors=[{"id": "late", "values": [1.0, 2.0, 3.0]}])
+        index.delete(ids=["r5"])
+    answer = service.cutover(run, delete_source=True, confirm="a")
+    assert (answer["ready"], answer["deleted"]) == (True, "a")
+    account.settings.freshness_lag = 0.0
+    assert set(account.read("b")) == {f"r{n}" for n in range(30)} - {"r5"} | {"late"}

@@ -106,7 +106,7 @@ def test_a_name_typed_wrongly_deletes_nothing_and_starts_nothing(service, source
     run.finish()
 
 
-@pytest.mark.parametrize("options", [{"namespaces": ("",)}, {"filter": {"even": True}}, {"on_conflict": "skip"}, {"new_only": True}])
+@pytest.mark.parametrize("options", [{"namespaces": ("",)}, {"filter": {"even": True}}, {"on_conflict": "skip"}, {"new_only": True}, {"on_duplicate": "last"}])
 def test_a_source_that_holds_more_than_the_target_is_not_deleted(service, source, collections, copy, options):
     run = copy(**options).run
     with pytest.raises(ConfigError, match="not deleted"):

@@ -89,6 +89,16 @@ def test_a_pass_sends_only_what_differs_and_never_writes_to_the_source(service, 
     assert str(run.finish()) == "proven"
 
 
+def test_an_emptied_source_does_not_empty_the_target(service, source, collections):
+    """An index that was deleted and made anew, or a key of another project, looks like this."""
+    followed = Followed(service)
+    source.delete([f"r{n}" for n in range(50)], "")
+    source.delete([f"r{n}" for n in range(20)], "other")
+    ended = Ended(service, followed.run)
+    assert (str(ended), ended.status["error"]["code"]) == ("failed", "source_emptied")
+    assert len(contents(collections["target"])) == 70
+
+
 def test_without_deletes_gone_records_stay_and_the_result_says_so(service, source, collections):
     run = Followed(service, Follow(interval=0.02))
     source.delete(["r1"], "")

@@ -9,6 +9,7 @@ import pytest
 from pinecone import Pinecone
 
 from demo import pods
+from migrator.connectors import pinecone
 from migrator.model import Follow
 from migrator.service import PlanOptions
 from tests.ui.conftest import goto, shown
@@ -21,6 +22,7 @@ def local(service, monkeypatch):
     server = pods.start(service.home / "demo" / "pinecone")
     monkeypatch.setattr(demo_data, "_pinecone", server)
     monkeypatch.setenv("PINECONE_API_KEY", pods.KEY)
+    monkeypatch.setattr(pinecone, "SETTLING_SECONDS", 0.0)
     yield server
     server.close()
 

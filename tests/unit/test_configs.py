@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from migrator import configs, planning
 from migrator.cli.commands import _plan_options
 from migrator.cli.parser import build_parser
-from migrator.endpoints import parse
+from migrator.endpoints import parse, render
 from migrator.errors import ConfigError
 from migrator.model import Collection, Endpoint, Finding, Follow, Mapping, Plan, Selection
 from migrator.planning import PlanOptions, draft
@@ -51,6 +51,7 @@ plans = st.builds(
     st.builds(Selection, st.none() | st.lists(names, max_size=3).map(tuple), filters),
     st.builds(Mapping, st.none() | names, st.none() | names, names, id_encodings, st.sampled_from([None, "keep", "percent"])),
     st.sampled_from(["direct", "staged"]),
+    st.none() | endpoints,
     st.none() | st.integers(1, 10**6),
     st.integers(1, 64),
     st.sampled_from(["local", "ray"]),
@@ -154,6 +155,7 @@ options = st.builds(
     namespace_missing=names | st.sampled_from(["keep", "default", "reject"]),
     id_encoding=id_encodings,
     route=st.sampled_from(["direct", "staged"]),
+    staging=st.none() | endpoints.map(render),
     executor=st.sampled_from(["local", "ray"]),
 ).filter(lambda chosen: chosen.namespace_missing == "keep" or chosen.namespace_from is not None)
 

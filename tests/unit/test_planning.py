@@ -107,6 +107,7 @@ def test_namespaces():
 
 def test_what_is_not_there_yet():
     assert codes(route="staged") == {"route_unavailable": "blocking"}
+    assert codes(staging="parquet:./files") == {"staging_unused": "blocking"}
     assert codes(executor="ray") == {"executor_unavailable": "blocking"}
 
 

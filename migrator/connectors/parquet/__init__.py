@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.manifest import MANIFEST
-from migrator.connectors.parquet.naming import LONGEST_NAME
+from migrator.connectors.parquet.naming import LONGEST_NAME, folder_of
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.target import ParquetTarget
-from migrator.model import Capabilities, StoredFile
+from migrator.errors import ConfigError
+from migrator.model import DEFAULT_NAMESPACE, Capabilities, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from migrator.model import Endpoint
 
-__all__ = ["capabilities", "examine", "files", "open_source", "open_target"]
+__all__ = ["address", "capabilities", "examine", "files", "open_source", "open_target", "spells"]
+
+_PLAIN_ADDRESS = re.compile(r"s3://[A-Za-z0-9._/=+@,-]+")
+"""Programs disagree on what a percent sign or a space in an address means."""
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
@@ -42,3 +48,19 @@ def files(endpoint: Endpoint) -> Iterator[StoredFile]:
         yield StoredFile(file.path, dataset.place.show(file.path), file.bytes, file.sha256)
     if dataset.manifest is not None and (content := dataset.place.load(MANIFEST)) is not None:
         yield StoredFile(MANIFEST, dataset.place.show(MANIFEST), len(content), hashlib.sha256(content).hexdigest())
+
+
+def address(endpoint: Endpoint) -> str:
+    """Return where the dataset lies, as other programs name it. Raise ``ConfigError`` for a bucket's address that they could read in two ways."""
+    if not endpoint.resource.startswith("s3://"):
+        return Path(endpoint.resource).absolute().as_uri()
+    uri = endpoint.resource.rstrip("/")
+    if not _PLAIN_ADDRESS.fullmatch(uri):
+        message = f"{uri} has characters that programs read in several ways"
+        raise ConfigError(message, fix="stage under a prefix of ASCII letters, digits and ._/=+@,-", code="bad_endpoint")
+    return uri
+
+
+def spells(namespace: str) -> bool:
+    """Whether the folder of ``namespace`` is named exactly so; the default namespace's is the name that Pinecone's bulk import knows it by."""
+    return namespace == DEFAULT_NAMESPACE or folder_of(namespace) == namespace

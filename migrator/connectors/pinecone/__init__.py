@@ -16,6 +16,9 @@ from migrator.pinecone_protocol import limits
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
+SETTLING_SECONDS = 30.0
+"""Pinecone is eventually consistent and promises no bound; its documentation speaks of seconds."""
+
 __all__ = ["capabilities", "examine", "open_source", "open_target"]
 
 
@@ -41,7 +44,11 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         zero_vectors=False,
         batch_records=2_000,
         max_batch_bytes=limits.UPSERT_BYTES,
+        settling_seconds=SETTLING_SECONDS,
         concurrent_writes=2,
+        bulk_loads=True,
+        max_load_files=limits.IMPORT_FILES,
+        max_load_namespaces=limits.IMPORT_NAMESPACES,
     )
 
 

@@ -28,6 +28,22 @@ def wait_until_visible(connection: Connection) -> None:
         _wait_for_still_counts(connection)
 
 
+def wait_until_counted(connection: Connection, records: int) -> None:
+    """Return once the index counts ``records``: what an import brought appears some time after it is done.
+
+    Return as well when the count stood still for ``TIMEOUT`` seconds below that: it is the proof that judges then.
+    """
+    pause, longest = _PAUSES
+    best, end = -1, time.monotonic() + TIMEOUT
+    while (counted := sum(connection.querying.run(connection.plane.stats).namespaces.values())) < records:
+        if counted > best:
+            best, end = counted, time.monotonic() + TIMEOUT
+        if time.monotonic() > end:
+            return
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
+
+
 def _reached(connection: Connection, namespace: str, written: int) -> bool:
     """Wait until reads of ``namespace`` are as fresh as its last write; return False when they do not say."""
     pause, longest = _PAUSES

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OPTIONS = frozenset(
     {
         *("api_key", "controller", "host", "transport", "timeout", "concurrency", "namespace"),
-        *("create", "cloud", "region", "deletion_protection", "tags", "read_capacity", "ready_timeout"),
+        *("integration", "create", "cloud", "region", "deletion_protection", "tags", "read_capacity", "ready_timeout"),
         *("environment", "pod_type", "replicas", "shards", "pods", "metadata_config"),
         *("ids", "id_prefix", "id_range", "split_on"),
     }
@@ -68,6 +68,8 @@ class Settings:
     """Requests in flight at once, reading and writing each."""
     namespace: str | None = None
     """The one namespace to read; None reads all."""
+    integration: str | None = None
+    """Id of the storage integration that lets Pinecone read a private bucket (bulk import)."""
     create: bool = True
     """Whether a target index that does not exist is created."""
     cloud: str = "aws"
@@ -100,6 +102,7 @@ def read_options(endpoint: Endpoint) -> Settings:
         timeout=whole_number(endpoint, "timeout", default=60, most=3_600),
         concurrency=whole_number(endpoint, "concurrency", default=4, most=64),
         namespace=to_inner(options["namespace"]) if "namespace" in options else None,
+        integration=options.get("integration") or None,
         create=flag(endpoint, "create", default=True),
         cloud=_choice(endpoint, "cloud", CLOUDS, "aws"),
         region=options.get("region") or "us-east-1",

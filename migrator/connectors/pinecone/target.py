@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from migrator.connectors.pinecone import bulk
 from migrator.connectors.pinecone.connection import Connection, connect, delete, require_dense
 from migrator.connectors.pinecone.encode import by_namespace, packed
-from migrator.connectors.pinecone.freshness import wait_until_visible
+from migrator.connectors.pinecone.freshness import wait_until_counted, wait_until_visible
 from migrator.connectors.pinecone.pace import Pace
 from migrator.connectors.pinecone.refusals import send_or_reject
-from migrator.errors import ConfigError, PlanError, RejectedRecordsError, TransientError
+from migrator.errors import ConfigError, PermanentError, PlanError, RejectedRecordsError, TransientError
 from migrator.failpoints import failpoint
 from migrator.pinecone_protocol import limits
 from migrator.pinecone_protocol.names import to_inner
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from migrator.connectors.pinecone.control import Control, Index
     from migrator.connectors.pinecone.options import Settings
     from migrator.connectors.pinecone.wire import Item
-    from migrator.model import Collection, Metric, Plan, Rejected
+    from migrator.model import Collection, LoadProgress, Metric, Plan, Rejected
 
 
 _MARKED_NAMESPACES = 100
@@ -46,6 +48,9 @@ class PineconeTarget:
         self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="pinecone-write")
         self._paces: dict[str, Pace] = {}
         """Pinecone limits each namespace by itself."""
+        self._bulk: bulk.BulkImport | None = None
+        self._loaded = 0
+        """Records that an import brought."""
         self._expected: set[str] = set()
         """Namespaces that the plan, as far as it says, writes to."""
 
@@ -53,6 +58,7 @@ class PineconeTarget:
         named = plan.mapping.target_namespace
         self._expected = {to_inner(name) for name in (collection.namespaces if named is None else [named])}
         found = self._control.find()
+        self._check_same(found)
         if found is None and not self._settings.create:
             message = f"there is no index {self._settings.index}, and create=false asks for none to be made"
             raise ConfigError(message, fix="correct its name, or leave create=false out", code="not_found")
@@ -69,6 +75,13 @@ class PineconeTarget:
         except PlanError:
             self._let_go()
             raise
+
+    def _check_same(self, found: Index | None) -> None:
+        """Raise ``PermanentError`` when the index that this object wrote to is gone: another of its name would lack what was written."""
+        before = self._connection
+        if before is not None and (found is None or (found.host and found.host != before.index.host)):
+            message = f"index {before.index.name} was deleted, or made anew, while records were copied to it"
+            raise PermanentError(message, fix="copy anew, as another run", code="target_gone")
 
     def _opened(self, index: Index | None = None) -> Connection:
         with self._lock:
@@ -117,6 +130,34 @@ class PineconeTarget:
             for namespace in sorted(known)[:_MARKED_NAMESPACES]:
                 delete(connection, [f"migrator-{uuid.uuid4()}"], namespace)
         wait_until_visible(connection)
+        if self._loaded:
+            wait_until_counted(connection, self._loaded)
+
+    def loadable(self, uri: str) -> None:
+        """Raise ``PlanError`` when the index cannot import from ``uri``."""
+        bulk.check(self._settings, self._control.find(), uri, self._control.address)
+
+    def load(self, uri: str) -> str:
+        """Start to import the folder ``uri`` and return the import's id."""
+        return self._importer().load(uri)
+
+    def loads(self, uri: str) -> list[str]:
+        """Return the imports from ``uri``, newest first."""
+        return self._importer().loads(uri)
+
+    def poll(self, job: str) -> LoadProgress:
+        """Return how far an import is. Raise ``PermanentError`` with Pinecone's reason when it failed."""
+        progress = self._importer().poll(job)
+        if progress.done:
+            self._loaded = progress.records
+        return progress
+
+    def _importer(self) -> bulk.BulkImport:
+        index = self._opened().index
+        with self._lock:
+            if self._bulk is None:
+                self._bulk = bulk.BulkImport(self._control, replace(index, host=self._settings.host or index.host), self._settings.integration)
+            return self._bulk
 
     def delete(self, ids: Sequence[str], namespace: str) -> None:
         """Remove ``ids`` from ``namespace``; those that are not there are no error."""
@@ -139,6 +180,10 @@ class PineconeTarget:
     def close(self) -> None:
         """Release the connections. Safe twice."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            importer, self._bulk = self._bulk, None
+        if importer is not None:
+            importer.close()
         self._let_go()
         self._control.close()
 

@@ -1,0 +1,7 @@
+"""The staged route: records are written as files first, which the target then loads by its own bulk path."""
+
+from migrator.staging.findings import staged_findings
+from migrator.staging.load import Watch
+from migrator.staging.target import StagedTarget, capabilities_of, opened, records_of
+
+__all__ = ["StagedTarget", "Watch", "capabilities_of", "opened", "records_of", "staged_findings"]

@@ -1,0 +1,134 @@
+"""A target made of two: what is written goes to files, and finishing has the real target load them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrator.connectors import connector, opened_target
+from migrator.errors import ConfigError, RejectedRecordsError
+from migrator.failpoints import failpoint
+from migrator.model import Rejected
+from migrator.protocols import BulkLoader, PartKeeper, StagingArea
+from migrator.staging import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migrator.model import Capabilities, Collection, Endpoint, Plan
+    from migrator.protocols import Target
+    from migrator.staging.load import Watch
+
+
+def area(staging: Endpoint) -> StagingArea:
+    """Return the connector of ``staging``. Raise ``ConfigError`` when no other store could load its files."""
+    found = connector(staging.connector)
+    if not isinstance(found, StagingArea):
+        message = f"files for a bulk load cannot be staged in {staging.connector}"
+        raise ConfigError(message, fix="give --staging parquet:s3://bucket/prefix", code="staging_unsuitable")
+    return found
+
+
+def capabilities_of(plan: Plan) -> Capabilities:
+    """Return what the plan's target can hold and how to write to it: on the staged route records are the target's, and writes the files'."""
+    target = connector(plan.target.connector).capabilities(plan.target)
+    if plan.staging is None:
+        return target
+    files = connector(plan.staging.connector).capabilities(plan.staging)
+    longest = [limit for limit in (target.max_namespace_bytes, files.max_namespace_bytes) if limit is not None]
+    return replace(
+        target,
+        batch_records=files.batch_records,
+        max_batch_bytes=files.max_batch_bytes,
+        concurrent_writes=files.concurrent_writes,
+        max_namespace_bytes=min(longest, default=None),
+    )
+
+
+def records_of(plan: Plan) -> int:
+    """Return how many rows a chunk has."""
+    return plan.batch or capabilities_of(plan).batch_records
+
+
+def opened(plan: Plan, watch: Watch) -> closing[Target]:
+    """Open both ends of a staged plan for writing, for a ``with`` block."""
+    if plan.staging is None:
+        raise ConfigError("the staged route needs a place for its files", fix="add --staging parquet:s3://bucket/prefix", code="staging_missing")
+    files = area(plan.staging)
+    with ExitStack() as stack:
+        staging = stack.enter_context(opened_target(plan.staging))
+        target = stack.enter_context(opened_target(plan.target))
+        if not isinstance(target, BulkLoader) or not isinstance(staging, PartKeeper):
+            raise ConfigError(f"{plan.target.connector} cannot load files by itself", fix="use --route direct", code="route_unavailable")
+        both = StagedTarget(staging, cast("Target", target), files, plan.staging, watch)
+        stack.pop_all()  # what was opened is closed by ``both`` from here on
+        return closing(cast("Target", both))
+
+
+class StagedTarget:
+    """Writes to the staging area; ``finish`` completes its files, has the target load them, and finishes the target."""
+
+    def __init__(self, staging: PartKeeper, target: Target, files: StagingArea, where: Endpoint, watch: Watch) -> None:
+        self._staging = cast("Target", staging)
+        self._keeper = staging
+        self._target = target
+        self._files = files
+        self._uri = files.address(where)
+        self._watch = watch
+        self._staged = 0
+
+    @property
+    def _loaded(self) -> bool:
+        """Whether the files have done their work: they may be gone by now."""
+        note = load.noted(self._watch.note)
+        return note is not None and note.done
+
+    def prepare(self, collection: Collection, plan: Plan) -> None:
+        """Prepare both; the files first, as an occupied folder must not leave a new index behind."""
+        if not self._loaded:
+            self._staging.prepare(collection, plan)
+        self._target.prepare(collection, plan)
+
+    def write(self, batch: pa.RecordBatch, part: str) -> None:
+        """Write ``batch`` to the files. Records of a namespace that no folder can be named after are refused: they would be loaded into another."""
+        column = batch.column("namespace")
+        misspelt = [name for name in pc.unique(column).to_pylist() if not self._files.spells(name)]
+        if not misspelt:
+            self._staging.write(batch, part)
+            return
+        refused = pc.is_in(column, pa.array(misspelt, pa.string()))
+        self._staging.write(batch.filter(pc.invert(refused)), part)
+        message = "a bulk load takes the folder's name for the namespace, and no folder can have this one's"
+        rejected = [Rejected(row["namespace"], row["id"], "namespace_unspellable", "namespace", message) for row in batch.filter(refused).to_pylist()]
+        raise RejectedRecordsError(f"{len(rejected)} records have a namespace that no folder can be named after", rejected, fix="use --route direct for them")
+
+    def keep(self, parts: Mapping[str, int]) -> None:
+        """Drop the files of other parts than ``parts``."""
+        if not self._loaded:
+            self._staged = sum(parts.values())
+            self._keeper.keep(parts)
+
+    def finish(self) -> None:
+        """Complete the files, have them loaded, and make the target ready. Safe twice: what was loaded is not loaded again."""
+        if not self._loaded:
+            self._staging.finish()
+            failpoint("staging.files_complete")
+            if self._staged:
+                self._load(cast("BulkLoader", self._target))
+        self._target.finish()
+        load.done(self._watch)
+
+    def _load(self, loader: BulkLoader) -> None:
+        progress = load.load(loader, self._uri, self._watch)
+        failpoint("staging.load_done")
+        counted = f"the target says it loaded {progress.records:,} records, {self._staged:,} were staged"
+        self._watch.log("info" if progress.records == self._staged else "warning", counted)
+
+    def close(self) -> None:
+        """Close both. Safe twice."""
+        with closing(self._staging):
+            self._target.close()
