@@ -23,6 +23,7 @@ settings.register_profile("tests", deadline=None, print_blob=True)
 settings.load_profile("tests")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Keep the tests of a marker on one worker: the embedded Milvus has fixed ports, so a machine can hold only one."""
     for item in items:
