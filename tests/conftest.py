@@ -32,6 +32,13 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group(marker))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail rather than let two workers want the one server a machine can hold: pytest-xdist marks groups in names, which not every pytest lets it."""
+    grouped = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False) and any("@" not in name for name in grouped):
+        raise pytest.UsageError("this pytest-xdist does not group tests with this pytest: install requirements-dev.txt")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of Chromium. Without one the browser tests are skipped, but fail in CI, which installs it."""
