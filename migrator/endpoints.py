@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 from urllib.parse import quote, unquote
 
 from migrator import secrets
@@ -77,3 +79,18 @@ def whole_number(endpoint: Endpoint, name: str, *, default: int, least: int = 1,
     if not re.fullmatch(r"-?\d+", text) or not least <= int(text) <= most:
         raise ConfigError(f"{name}={text} of {endpoint.connector} is not a whole number from {least} to {most}", fix=f"correct {name}=", code="bad_option")
     return int(text)
+
+
+def json_object(endpoint: Endpoint, name: str, example: str) -> dict[str, Any] | None:
+    """Return an option that is a JSON object, None when it is not given. Raise ``ConfigError``, with ``example``, when it is something else."""
+    text = endpoint.options.get(name)
+    if not text:
+        return None
+    fix = f"write {name}={example}"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} of {endpoint.connector} is no JSON: {error}", fix=fix, code="bad_option") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name} of {endpoint.connector} is no JSON object", fix=fix, code="bad_option")
+    return value

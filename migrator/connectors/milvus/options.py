@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from migrator import secrets
-from migrator.endpoints import check_options, flag, whole_number
+from migrator.endpoints import check_options, flag, json_object, whole_number
 from migrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def read_options(endpoint: Endpoint) -> Settings:
         mode_given="namespace_mode" in options,
         shards=whole_number(endpoint, "shards", default=1, most=16),
         index_type=options.get("index_type", "").upper(),
-        index_params=_json_object(endpoint, "index_params"),
+        index_params=json_object(endpoint, "index_params", '{"M": 16, "efConstruction": 200}') or {},
         dynamic=flag(endpoint, "dynamic", default=True),
         consistency=CONSISTENCY[_choice(endpoint, "consistency", tuple(CONSISTENCY), "bounded")],
         id_length=whole_number(endpoint, "id_length", default=512, most=65_535),
@@ -183,17 +182,4 @@ def _choice(endpoint: Endpoint, name: str, allowed: tuple[str, ...], default: st
     value = endpoint.options.get(name, default).lower()
     if value not in allowed:
         raise ConfigError(f"{name}={value} of milvus is not one of {', '.join(allowed)}", fix=f"correct {name}=", code="bad_option")
-    return value
-
-
-def _json_object(endpoint: Endpoint, name: str) -> dict[str, Any]:
-    text = endpoint.options.get(name)
-    if not text:
-        return {}
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{name} of milvus is no JSON: {error}", fix=f'write {name}={{"M": 16, "efConstruction": 200}}', code="bad_option") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{name} of milvus is no JSON object", fix=f'write {name}={{"M": 16}}', code="bad_option")
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from migrator import secrets
-from migrator.endpoints import check_options, flag, whole_number
+from migrator.endpoints import check_options, flag, json_object, whole_number
 from migrator.errors import ConfigError
 from migrator.pinecone_protocol import limits
 from migrator.pinecone_protocol.names import to_inner
@@ -108,7 +107,7 @@ def read_options(endpoint: Endpoint) -> Settings:
         region=options.get("region") or "us-east-1",
         deletion_protection=flag(endpoint, "deletion_protection"),
         tags=_tags(endpoint),
-        read_capacity=_json_object(endpoint, "read_capacity", '{"mode": "OnDemand"}'),
+        read_capacity=json_object(endpoint, "read_capacity", '{"mode": "OnDemand"}'),
         ready_timeout=whole_number(endpoint, "ready_timeout", default=900, most=86_400),
         pods=_pods(endpoint),
         ids=_ids_file(options.get("ids", "")),
@@ -163,24 +162,11 @@ def _choice(endpoint: Endpoint, name: str, allowed: tuple[str, ...], default: st
     return value
 
 
-def _json_object(endpoint: Endpoint, name: str, example: str) -> dict[str, Any] | None:
-    text = endpoint.options.get(name)
-    if not text:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{name} of pinecone is no JSON: {error}", fix=f"write {name}={example}", code="bad_option") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{name} of pinecone is no JSON object", fix=f"write {name}={example}", code="bad_option")
-    return value
-
-
 def _tags(endpoint: Endpoint) -> dict[str, str]:
     """Return the tags, written ``tags={"team": "search"}`` or ``tags=team:search,stage:test``."""
     text = endpoint.options.get("tags", "")
     if text.startswith("{"):
-        return {name: str(value) for name, value in (_json_object(endpoint, "tags", '{"team": "search"}') or {}).items()}
+        return {name: str(value) for name, value in (json_object(endpoint, "tags", '{"team": "search"}') or {}).items()}
     pairs = [pair.partition(":") for pair in text.split(",") if pair]
     if not all(name and colon for name, colon, _ in pairs):
         raise ConfigError(f"tags={text} of pinecone are no tags", fix="write tags=name:value,name:value", code="bad_option")
@@ -202,7 +188,7 @@ def _pods(endpoint: Endpoint) -> Pods | None:
     pods = whole_number(endpoint, "pods", default=replicas * shards, most=1_000_000)
     if pods != replicas * shards:
         raise ConfigError(f"pods={pods} is not replicas times shards, {replicas * shards}", fix="leave pods= out", code="bad_option")
-    return Pods(options["environment"], options.get("pod_type", "p1.x1"), replicas, shards, _json_object(endpoint, "metadata_config", '{"indexed": ["field"]}'))
+    return Pods(options["environment"], options.get("pod_type", "p1.x1"), replicas, shards, json_object(endpoint, "metadata_config", '{"indexed": ["field"]}'))
 
 
 def _ids_file(text: str) -> Path | None:
