@@ -59,9 +59,12 @@ def badge(row: dict[str, Any]) -> None:
 
 
 def title(row: dict[str, Any]) -> str:
-    """Return one line that tells a run from the others."""
+    """Return one line that tells a run from the others and stays the same while the run goes on.
+
+    A browser sends the line itself back, not its place: one that names the state is of no known run as soon as the state is another.
+    """
     kind = "" if row["kind"] == "copy" else f"{KIND[row['kind']]}: "
-    return f"{kind}{words.endpoint(row['source'])} → {words.endpoint(row['target'])} · {row['run']} · {_word(row)}"
+    return f"{kind}{words.endpoint(row['source'])} → {words.endpoint(row['target'])} · {row['run']}"
 
 
 def _word(row: dict[str, Any]) -> str:
