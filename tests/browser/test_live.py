@@ -76,7 +76,7 @@ def test_a_run_goes_on_without_its_tab_and_others_see_it(start, visit):
     other = visit(theme="dark")
     other.tab.goto(link)
     other.title("Run")
-    badge(other, "proven").to_be_visible(timeout=120_000)
+    badge(other, "proven").to_be_visible()
     other.sees("60,000 of 60,000 records")
 
 
@@ -88,7 +88,7 @@ def test_the_open_tab_survives_a_killed_server_and_the_run_is_resumed(start, ser
     server.start()
     badge(page, "interrupted").to_be_visible()  # the tab found the new server by itself
     page.press("Resume")
-    badge(page, "proven").to_be_visible(timeout=120_000)
+    badge(page, "proven").to_be_visible()
     page.sees("150,000 of 150,000 records")
 
 
