@@ -123,16 +123,16 @@ def _recent_rate(ledger: Ledger, row: Row) -> float:
 
 
 def _throughput(ledger: Ledger, row: Row) -> list[list[float]]:
-    """Return records/s over the life of the run, in at most 120 equal steps."""
-    bounds = ledger.row("SELECT MIN(at - seconds) AS first, MAX(at) AS last FROM checkpoints WHERE run=? AND split!=?", (row["run"], SPLIT))
-    if bounds is None or bounds["first"] is None:
-        return []
-    step = max(1.0, (bounds["last"] - bounds["first"]) / _POINTS)
+    """Return records/s over the life of the run, in at most 120 equal steps. One query: a pass that begins takes the checkpoints of the last one away."""
     found = ledger.rows(
-        "SELECT CAST((at - ?) / ? AS INTEGER) AS slot, SUM(scanned) AS records FROM checkpoints WHERE run=? AND split!=? GROUP BY slot",
-        (bounds["first"], step, row["run"], SPLIT),
+        """WITH seen AS (SELECT at, seconds, scanned FROM checkpoints WHERE run=? AND split!=?),
+        life AS (SELECT MIN(at - seconds) AS first, MAX(1.0, (MAX(at) - MIN(at - seconds)) / ?) AS step FROM seen)
+        SELECT CAST((at - first) / step AS INTEGER) AS slot, step, SUM(scanned) AS records FROM seen, life GROUP BY slot, step""",
+        (row["run"], SPLIT, _POINTS),
     )
-    records = {line["slot"]: line["records"] for line in found}
+    if not found:
+        return []
+    step, records = found[0]["step"], {line["slot"]: line["records"] for line in found}
     return [[slot * step, records.get(slot, 0) / step] for slot in range(max(records) + 1)][:_POINTS]
 
 

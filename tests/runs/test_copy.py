@@ -437,3 +437,22 @@ def test_an_estimate_builds_on_an_earlier_run_unless_that_was_tiny(seed, copy, s
     seed("source", numbered(rows))
     assert str(copy(batch=1_000)) == "proven"
     assert basis in service.plan("memory:source", "memory:other", PlanOptions()).estimate["basis"]
+
+
+def test_a_look_while_a_new_pass_takes_the_checkpoints_away(service, seed, copy, monkeypatch):
+    seed("source", numbered(100))
+    run = copy()
+    shown = service.status(run.run)["throughput"]
+    assert sum(rate for _, rate in shown) == 100
+    ledger, read = service.manager.ledger, service.manager.ledger.rows
+
+    def rows(sql, parameters=()):
+        found = read(sql, parameters)
+        if "FROM checkpoints" in sql:  # between this look and the next one
+            with ledger.transaction() as db:
+                db.execute("DELETE FROM checkpoints WHERE run=?", (run.run,))
+        return found
+
+    monkeypatch.setattr(ledger, "rows", rows)
+    assert service.status(run.run)["throughput"] == shown
+    assert service.status(run.run)["throughput"] == []
