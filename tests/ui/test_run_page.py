@@ -16,6 +16,15 @@ def target(tmp_path):
     return f"milvus:things?uri={tmp_path}/a.db"
 
 
+def failed(service, target, folder):
+    """Return a run that failed for want of its source: ``index(folder)`` mends the cause."""
+    plan = service.plan(index(folder), target)
+    (folder / "a.index").unlink()
+    run = service.start(plan)
+    service.wait(run, 60)
+    return run
+
+
 def test_without_runs_it_says_where_to_go(app):
     goto(app, "run")
     assert "No migration has been run here yet" in shown(app)
@@ -48,11 +57,7 @@ def test_rejected_records_are_named_with_their_reasons(app, service, target, tmp
 
 
 def test_a_failed_run_says_why_and_can_be_resumed(app, service, target, tmp_path):
-    source = index(tmp_path / "s")
-    plan = service.plan(source, target)
-    (tmp_path / "s" / "a.index").unlink()
-    run = service.start(plan)
-    service.wait(run, 60)
+    run = failed(service, target, tmp_path / "s")
     goto(app, "run")
     assert "failed" in shown(app)
     assert "Failed. What was written stays" in shown(app)
@@ -67,11 +72,7 @@ def test_a_failed_run_says_why_and_can_be_resumed(app, service, target, tmp_path
 
 
 def test_a_browser_that_lags_behind_still_names_the_run_it_shows(app, service, target, tmp_path):
-    source = index(tmp_path / "s")
-    plan = service.plan(source, target)
-    (tmp_path / "s" / "a.index").unlink()
-    run = service.start(plan)
-    service.wait(run, 60)
+    run = failed(service, target, tmp_path / "s")
     goto(app, "run")
     index(tmp_path / "s")
     service.resume(run)
