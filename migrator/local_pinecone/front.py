@@ -1,41 +1,45 @@
 """The front: listening ports that speak HTTP/1.1 and gRPC at once, as Pinecone's hosts do.
 
 Both are told apart by the first bytes, which are looked at and left in the socket. An HTTP/1.1 connection is handed to uvicorn's protocol on
-this thread's event loop. A connection that begins as HTTP/2 does (RFC 9113, 3.4) is joined to the gRPC server of its port, which listens on a
-Unix socket because gRPC cannot adopt an accepted one: two threads a connection pass on bytes in large blocks, which costs less than a tenth of
-what gRPC itself does.
+this thread's event loop. A connection that begins as HTTP/2 does (RFC 9113, 3.4) gets a thread of its own, which reads it; the calls in it are
+answered by a few more. No gRPC server could adopt an accepted connection, and passing its bytes on to one costs as much as answering.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from migrator.local_pinecone.http2 import Http2Connection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from migrator.local_pinecone.http2 import Request, Response
+
 _PREFACE = b"PRI "
-_BLOCK = 1 << 18
 _REQUEST_LINE = 4 << 20
 """Bytes: ``fetch`` carries up to 1,000 ids of 512 characters in its URL."""
 _KEEP_ALIVE = 120
 """Seconds: longer than any client keeps an idle connection, so that none meets one just closed."""
 _STOP_SECONDS = 5.0
+_WORKERS = 4
+"""Threads that answer HTTP/2 requests, of all ports together."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What answers on one port: an ASGI application, and the path of a gRPC server's Unix socket, asked for at the first gRPC connection."""
+    """What answers on one port: an ASGI application, and what answers HTTP/2 if that is spoken here."""
 
     application: Any
-    grpc_path: Callable[[], str] | None = None
+    http2: Callable[[Request], Response] | None = None
 
 
 class Front:
@@ -48,7 +52,8 @@ class Front:
         self._stopping = False
         self._listeners: dict[int, socket.socket] = {}
         self._waiting: set[socket.socket] = set()
-        self._joined: dict[threading.Thread, tuple[socket.socket, ...]] = {}
+        self._http2: dict[threading.Thread, Http2Connection] = {}
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="local-pinecone-rpc")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._state = ServerState()
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-pinecone-front", daemon=True)
@@ -89,11 +94,12 @@ class Front:
         asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
         with self._lock:
             self._stopping = True
-            joined = dict(self._joined)
-        for pair in joined.values():
-            _end(*pair)
-        for thread in joined:
+            connections = dict(self._http2)
+        for connection in connections.values():
+            connection.end()
+        for thread in connections:
             thread.join()
+        self._workers.shutdown()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -146,10 +152,10 @@ class Front:
             self._loop.call_later(0.01, self._await_first_bytes, client, site, config)
             return
         self._waiting.discard(client)
-        if not start or (start == _PREFACE and site.grpc_path is None):
+        if start == _PREFACE and site.http2 is not None:
+            self._serve_http2(client, site.http2)
+        elif not start or start == _PREFACE:
             client.close()
-        elif start == _PREFACE:
-            self._join(client, site)
         else:
             task = self._loop.create_task(self._serve_http(client, config))
             self._tasks.add(task)
@@ -159,43 +165,20 @@ class Front:
         protocol: Any = config.http_protocol_class
         await self._loop.connect_accepted_socket(lambda: protocol(config=config, server_state=self._state, app_state={}, _loop=self._loop), client)
 
-    def _join(self, client: socket.socket, site: Site) -> None:
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def _serve_http2(self, client: socket.socket, answer: Callable[[Request], Response]) -> None:
         client.settimeout(None)
-        thread = threading.Thread(target=self._carry, args=(client, server, site), name="local-pinecone-grpc", daemon=True)
+        connection = Http2Connection(client, answer, self._workers)
+
+        def serve() -> None:
+            with client:
+                connection.serve()
+            with self._lock:
+                self._http2.pop(thread, None)
+
+        thread = threading.Thread(target=serve, name="local-pinecone-http2", daemon=True)
         with self._lock:
             if self._stopping:
-                _end(client, server)
+                client.close()
                 return
-            self._joined[thread] = (client, server)
+            self._http2[thread] = connection
         thread.start()
-
-    def _carry(self, client: socket.socket, server: socket.socket, site: Site) -> None:
-        """Pass bytes on between both ends until both have said all they had to say."""
-        assert site.grpc_path is not None  # noqa: S101 - _look sends no other here
-        with contextlib.suppress(OSError), client, server:
-            server.connect(site.grpc_path())
-            back = threading.Thread(target=_pass_on, args=(server, client), name="local-pinecone-grpc-back", daemon=True)
-            back.start()
-            _pass_on(client, server)
-            back.join()
-        with self._lock:
-            self._joined.pop(threading.current_thread(), None)
-
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    """Send what ``source`` sends until it ends or either breaks; an end is passed on too, a break ends both."""
-    block = memoryview(bytearray(_BLOCK))
-    try:
-        while size := source.recv_into(block):
-            sink.sendall(block[:size])
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        _end(source, sink)
-
-
-def _end(*ends: socket.socket) -> None:
-    """Break connections, which wakes the threads that wait for them."""
-    for end in ends:
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)

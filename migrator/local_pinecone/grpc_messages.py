@@ -11,43 +11,42 @@ from migrator.local_pinecone.engine.errors import invalid
 from migrator.local_pinecone.engine.records import Metadata, Record
 from migrator.pinecone_protocol import messages
 from migrator.pinecone_protocol.struct import struct_to_dict
+from migrator.varint import varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from migrator.local_pinecone.engine.records import Sparse, Values
 
 
-def torn(vectors: Iterable[Any], size: int) -> bool:
-    """Tell whether a raw message may have lost floats of ``vectors``, because they were not packed in one piece.
-
-    ``size`` is the length of a whole vector in bytes. A vector that is too short for another reason is refused all the same.
-    """
-    return any(len(vector.values) != size or (vector.HasField("sparse_values") and torn_sparse(vector.sparse_values)) for vector in vectors)
-
-
 def torn_sparse(sparse: Any) -> bool:
-    """Tell the same of a sparse vector."""
+    """Tell whether a raw message may have lost floats of a sparse vector, because they were not packed in one piece."""
     return len(sparse.values) != 4 * len(sparse.indices)
 
 
 def whole(kind: Any, wire: bytes) -> Any:
-    """Read a message again in which ``torn`` found something. Raise ``ApiError`` when its bytes are no floats at all."""
+    """Read a message again that may have lost floats. Raise ``ApiError`` when its bytes are no floats at all."""
     try:
         return messages.canonical(kind, wire)
     except DecodeError as error:
         raise invalid(f"The request is no {kind.DESCRIPTOR.name}: {error}") from None
 
 
-def record_of(vector: Any) -> Record:
-    """Return a ``Vector`` as a record; its values are a read-only view."""
-    values, metadata = vector.values, vector.metadata  # once each: every access copies
-    return Record(
-        vector.id,
-        messages.floats(values) if values else None,
-        sparse_of(vector),
-        Metadata.from_struct(metadata) if metadata else None,
-    )
+def torn(vectors: Iterable[Any], values: Iterable[bytes], size: int) -> bool:
+    """Tell whether a raw message may have lost floats of ``vectors``, because they were not packed in one piece.
+
+    ``values`` are those of the vectors, ``size`` is the length of a whole one in bytes. One that is too short for another reason is refused
+    all the same.
+    """
+    return any(len(row) != size for row in values) or any(v.HasField("sparse_values") and torn_sparse(v.sparse_values) for v in vectors)
+
+
+def records_of(vectors: Sequence[Any], values: Sequence[bytes]) -> list[Record]:
+    """Return ``Vector`` messages with these ``values`` as records, whose values are read-only views."""
+    metadata = Metadata.from_structs([vector.metadata for vector in vectors])
+    return [
+        Record(vector.id, messages.floats(row) if row else None, sparse_of(vector), known) for vector, row, known in zip(vectors, values, metadata, strict=True)
+    ]
 
 
 def values_of(values: bytes) -> Values | None:
@@ -86,6 +85,33 @@ def fill(vector: Any, record: Record) -> None:
         indices, weights = record.sparse
         vector.sparse_values.indices.extend(indices.tolist())
         vector.sparse_values.values = weights.tobytes()
+
+
+def encoded_entries(records: Iterable[Record]) -> list[bytes]:
+    """Return the field ``vectors`` of a ``FetchResponse`` with ``records``: the same bytes as from ``fill``, in a third of the time."""
+    parts: list[bytes] = []
+    for record in records:
+        name = record.id.encode()
+        values = b"" if record.values is None else record.values.tobytes()
+        before = b"\n%b%b" % (varint(len(name)), name)
+        head = b"%b\x12%b" % (before, varint(len(values))) if values else before
+        rest = b"" if record.metadata is None else _block(b"\x1a", record.metadata.struct)
+        if record.sparse is not None:
+            rest += _block(b'"', _encoded_sparse(record.sparse))
+        size = len(head) + len(values) + len(rest)
+        entry = b"%b\x12%b" % (before, varint(size))
+        parts += (b"\n%b%b%b" % (varint(len(entry) + size), entry, head), values, rest)
+    return parts
+
+
+def _encoded_sparse(sparse: Sparse) -> bytes:
+    indices, weights = sparse
+    encoded: bytes = messages.MESSAGES["SparseValues"](indices=indices.tolist(), values=weights.tobytes()).SerializeToString()
+    return encoded
+
+
+def _block(tag: bytes, body: bytes) -> bytes:
+    return b"%b%b%b" % (tag, varint(len(body)), body)
 
 
 def schema_of(schema: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.local_pinecone.engine.errors import invalid
 from migrator.local_pinecone.engine.records import Metadata
-from migrator.local_pinecone.grpc_messages import fill, filter_of, record_of, schema_of, sparse_of, torn, torn_sparse, values_of, whole
+from migrator.local_pinecone.grpc_messages import encoded_entries, fill, filter_of, records_of, schema_of, sparse_of, torn, torn_sparse, values_of, whole
 from migrator.pinecone_protocol import messages
 from migrator.pinecone_protocol.names import to_inner, to_wire
 
@@ -20,12 +20,13 @@ M = messages.MESSAGES
 
 
 class Answer:
-    """A response message and the LSN headers that go with it."""
+    """A response message, perhaps with parts of it encoded already, and the LSN headers that go with it."""
 
-    __slots__ = ("headers", "message")
+    __slots__ = ("_encoded", "_message", "headers")
 
-    def __init__(self, message: Any, *, written: Lsn | None = None, read: Read[Any] | None = None) -> None:
-        self.message = message
+    def __init__(self, message: Any, *, written: Lsn | None = None, read: Read[Any] | None = None, encoded: Sequence[bytes] = ()) -> None:
+        self._message = message
+        self._encoded = encoded
         self.headers: list[tuple[str, str]] = []
         if written is not None:
             self.headers.append(("x-pinecone-request-lsn", str(written.request)))
@@ -34,32 +35,33 @@ class Answer:
             if "usage" in message.DESCRIPTOR.fields_by_name:
                 message.usage.read_units = read.read_units
 
+    def parts(self) -> list[bytes]:
+        """Return the message's bytes, in pieces."""
+        return [*self._encoded, self._message.SerializeToString()]
+
 
 def _upsert(index: Index, request: Any, wire: bytes) -> Answer:
-    if torn(request.vectors, 4 * (index.dimension or 0)):
+    values = [vector.values for vector in request.vectors]  # once: every access copies
+    if torn(request.vectors, values, 4 * (index.dimension or 0)):
         request = whole(M["UpsertRequest"], wire)
-    records = [record_of(vector) for vector in request.vectors]
+        values = [vector.values for vector in request.vectors]
+    records = records_of(request.vectors, values)
     written = index.upsert(to_inner(request.namespace), records, len(wire))
     return Answer(M["UpsertResponse"](upserted_count=len(records)), written=written)
 
 
 def _fetch(index: Index, request: Any, _wire: bytes) -> Answer:
     read = index.fetch(to_inner(request.namespace), list(request.ids))
-    response = M["FetchResponse"](namespace=request.namespace)
-    for name, record in read.value.items():
-        fill(response.vectors.add(key=name).value, record)
-    return Answer(response, read=read)
+    return Answer(M["FetchResponse"](namespace=request.namespace), read=read, encoded=encoded_entries(read.value.values()))
 
 
 def _fetch_by_metadata(index: Index, request: Any, _wire: bytes) -> Answer:
     limit = request.limit if request.HasField("limit") else None
     read = index.fetch_by_metadata(to_inner(request.namespace), filter_of(request), limit, request.pagination_token or None)
     response = M["FetchByMetadataResponse"](namespace=request.namespace)
-    for record in read.value.records:
-        fill(response.vectors.add(key=record.id).value, record)
     if read.value.next_token:
         response.pagination.next = read.value.next_token
-    return Answer(response, read=read)
+    return Answer(response, read=read, encoded=encoded_entries(read.value.records))
 
 
 def _list(index: Index, request: Any, _wire: bytes) -> Answer:

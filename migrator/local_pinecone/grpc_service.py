@@ -1,74 +1,80 @@
-"""The gRPC side of an index: a gRPC server that finds the caller's key, the method, and words for a refusal."""
+"""The gRPC side of an index: finds the caller's key and the method in a call, and words for a refusal."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn
+import gzip
+import logging
+import zlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from migrator.local_pinecone.engine.errors import ApiError, invalid
 from migrator.local_pinecone.grpc_methods import HANDLERS
+from migrator.local_pinecone.http2 import Response
 from migrator.pinecone_protocol import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migrator.local_pinecone.engine import Engine, Index
+    from migrator.local_pinecone.http2 import Headers, Request
 
-WORKERS = 4
 _MESSAGE_BYTES = 64 << 20
 """What is read at all; the engine refuses what is beyond Pinecone's own limits, in Pinecone's words."""
-_OPTIONS = (
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 1 << 20),
-    ("grpc.http2.lookahead_bytes", 4 << 20),
-    ("grpc.http2.bdp_probe", 0),  # the window above is enough on one machine
-    ("grpc.so_reuseport", 0),
-)
-_STATUS = {code.value[0]: code for code in grpc.StatusCode}
+_HEADERS = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", "identity,deflate,gzip")]
+_PLAIN = bytes(range(0x20, 0x7F)).decode().replace("%", "")
+"""Characters that a status message is sent in as they are (gRPC over HTTP/2, Status-Message)."""
+_INFLATE: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+_METHODS = {messages.path(name): name for name in HANDLERS}
 
 
-class GrpcServer:
-    """A running server of one index at ``address``. ``index`` is asked at every call, and may raise ``ApiError``."""
+class GrpcService:
+    """Answers the calls to one index. ``index`` is asked at every call, and may raise ``ApiError``."""
 
-    def __init__(self, engine: Engine, index: Callable[[], Index], address: str) -> None:
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="local-pinecone-rpc")
-        self._server = grpc.server(self._workers, options=_OPTIONS)
-        handlers = {name: grpc.unary_unary_rpc_method_handler(_behavior(engine, index, name)) for name in HANDLERS}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, handlers),))
-        self._server.add_insecure_port(address)
-        self._server.start()
+    def __init__(self, engine: Engine, index: Callable[[], Index]) -> None:
+        self._engine, self._index = engine, index
 
-    def stop(self) -> None:
-        """End all calls and threads."""
-        self._server.stop(None).wait()
-        self._workers.shutdown()
-
-
-def _behavior(engine: Engine, index: Callable[[], Index], name: str) -> Callable[[bytes, Any], bytes]:
-    """Return what gRPC calls with the request's bytes; it returns the response's."""
-    handle = HANDLERS[name]
-    request_class, _ = messages.METHODS[name]
-
-    def behave(wire: bytes, context: Any) -> bytes:
+    def __call__(self, request: Request) -> Response:
+        """Return the response to a call, whatever it is."""
+        headers = dict(request.headers)
         try:
-            engine.authenticate(_api_key(context))
-            answer = handle(index(), _parse(request_class, wire), wire)
+            return self._answered(headers, request)
         except ApiError as error:
-            _refuse(context, error)
-        if answer.headers:
-            context.send_initial_metadata(answer.headers)
-        encoded: bytes = answer.message.SerializeToString()
-        return encoded
+            return _refusal(error)
+        except Exception as error:
+            logging.getLogger(__name__).exception("a gRPC call failed")
+            return _failure(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}")
 
-    return behave
+    def _answered(self, headers: dict[str, str], request: Request) -> Response:
+        name = _METHODS.get(headers.get(":path", ""))
+        if name is None:
+            return _failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        size = sum(map(len, request.body))
+        if size > _MESSAGE_BYTES:
+            return _failure(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Received message larger than max ({size} vs. {_MESSAGE_BYTES})")
+        self._engine.authenticate(headers.get("api-key"))
+        wire = _message(b"".join(request.body), headers.get("grpc-encoding", "identity"))
+        answer = HANDLERS[name](self._index(), _parse(messages.METHODS[name][0], wire), wire)
+        parts = answer.parts()
+        size = sum(map(len, parts))
+        return Response([*_HEADERS, *answer.headers], b"".join([b"\0", size.to_bytes(4, "big"), *parts]), [("grpc-status", "0")])
 
 
-def _api_key(context: Any) -> str | None:
-    return next((value for key, value in context.invocation_metadata() if key == "api-key"), None)
+def _message(body: bytes, encoding: str) -> bytes:
+    """Return the one message of ``body``, which has a flag and a length before it."""
+    if len(body) < 5 or len(body) != 5 + int.from_bytes(body[1:5], "big"):
+        raise invalid("The call has no message, or more than one")
+    if not body[0]:
+        return body[5:]
+    if encoding not in _INFLATE:
+        raise invalid(f"Messages compressed with {encoding} are not read")
+    try:
+        return _INFLATE[encoding](body[5:])
+    except (OSError, EOFError, zlib.error) as error:
+        raise invalid(f"The message is not compressed with {encoding}: {error}") from None
 
 
 def _parse(kind: Any, wire: bytes) -> Any:
@@ -78,9 +84,15 @@ def _parse(kind: Any, wire: bytes) -> Any:
         raise invalid(f"The request is no {kind.DESCRIPTOR.name}: {error}") from None
 
 
-def _refuse(context: Any, error: ApiError) -> NoReturn:
+def _refusal(error: ApiError) -> Response:
+    later: Headers = []
     if error.retry_after is not None:
         milliseconds = max(1, round(error.retry_after * 1000))
-        context.set_trailing_metadata((("retry-after", f"{error.retry_after:g}"), ("grpc-retry-pushback-ms", str(milliseconds))))
-    context.abort(_STATUS.get(error.code, grpc.StatusCode.UNKNOWN), error.message)
-    raise AssertionError("abort returned")
+        later = [("retry-after", f"{error.retry_after:g}"), ("grpc-retry-pushback-ms", str(milliseconds))]
+    return _failure(error.code, error.message, later)
+
+
+def _failure(code: grpc.StatusCode | int, message: str, more: Headers | None = None) -> Response:
+    """Return a response that is its status alone."""
+    number = code.value[0] if isinstance(code, grpc.StatusCode) else code
+    return Response([*_HEADERS, ("grpc-status", str(number)), ("grpc-message", quote(message, safe=_PLAIN)), *(more or [])])

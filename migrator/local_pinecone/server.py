@@ -7,10 +7,7 @@ under ``.localhost`` could, but do not resolve everywhere. With ``data`` an inde
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,14 +16,13 @@ from migrator.errors import ConfigError
 from migrator.local_pinecone import rest
 from migrator.local_pinecone.engine import Engine, Settings
 from migrator.local_pinecone.front import Front, Site
-from migrator.local_pinecone.grpc_service import GrpcServer
+from migrator.local_pinecone.grpc_service import GrpcService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOST = "127.0.0.1"
-_SOCKET_PATH = 100
-"""Characters; systems allow a Unix socket 103 to 107."""
 
 
 class Server:
@@ -35,19 +31,13 @@ class Server:
     def __init__(self, settings: Settings, data: Path | None, port: int) -> None:
         """Start to listen. Raise ``ConfigError`` when ``port`` is taken or ``data`` cannot be used."""
         self._lock = threading.Lock()
-        self._grpc_lock = threading.Lock()
         self._ports: dict[str, int] = {}
-        self._grpc: dict[str, GrpcServer] = {}
         with contextlib.ExitStack() as opened:  # closes what is open already when something fails
-            self._sockets = Path(tempfile.mkdtemp(prefix="lp-"))
-            opened.callback(shutil.rmtree, self._sockets, ignore_errors=True)
-            _check_length(self._sockets / "65535")
             self.engine = Engine(settings, data)
             opened.callback(self.engine.close)
             self._port_file = data / "ports.json" if data is not None else None
             self._remembered: dict[str, int] = self._read_ports()
             self._front = Front(HOST)
-            opened.callback(self._end_calls)
             opened.callback(self._front.stop)
             self.url = f"http://{HOST}:{self._listen(port)}"
             self.engine.host_of = self.host_of
@@ -74,25 +64,11 @@ class Server:
             raise ConfigError(f"port {port} cannot be used: {error}", fix="give another --port; 0 takes a free one", code="port_taken") from None
 
     def _open(self, index: str) -> int:
-        site = Site(rest.data_app(self.engine, index), lambda: self._grpc_path(index))
+        site = Site(rest.data_app(self.engine, index), GrpcService(self.engine, lambda: self.engine.index(index)))
         if remembered := self._remembered.get(index):
             with contextlib.suppress(OSError):  # somebody else has it now
                 return self._front.open(site, remembered)
         return self._front.open(site)
-
-    def _grpc_path(self, index: str) -> str:
-        """Return where the gRPC server of an index listens; it is started when the first client comes."""
-        path = str(self._sockets / str(self._ports[index]))
-        with self._grpc_lock:
-            if index not in self._grpc:
-                self._grpc[index] = GrpcServer(self.engine, lambda: self.engine.index(index), f"unix:{path}")
-        return path
-
-    def _end_calls(self) -> None:
-        with self._grpc_lock:
-            servers = list(self._grpc.values())
-        for server in servers:
-            server.stop()
 
     def _read_ports(self) -> dict[str, int]:
         if self._port_file is None or not self._port_file.exists():
@@ -106,11 +82,6 @@ class Server:
         written = self._port_file.with_suffix(".new")
         written.write_bytes(orjson.dumps({**self._remembered, **self._ports}))
         written.replace(self._port_file)
-
-
-def _check_length(path: Path) -> None:
-    if len(str(path)) > _SOCKET_PATH:
-        raise ConfigError(f"the folder for temporary files has a path too long for a socket: {path}", fix="set TMPDIR to a shorter one", code="path_too_long")
 
 
 @contextlib.contextmanager

@@ -422,3 +422,28 @@ def test_a_document_index_refuses_vectors_and_reads_as_empty():
     assert "document" in refused(put, target, record("a", [1, 2])).message
     assert "document" in refused(target.update, "", id="a", values=np.ones(2, np.float32)).message
     assert (target.fetch("", ["a"]).value, target.stats().total, target.query("", 1, id="a").value) == ({}, 0, [])
+
+
+def test_cosine_scores_follow_every_change_of_a_vector():
+    target = index(metric="cosine")
+    generator = np.random.default_rng(5)
+    held: dict[str, np.ndarray] = {}
+
+    def check() -> None:
+        query = generator.standard_normal(2).astype(np.float32)
+        found = {match.record.id: match.score for match in target.query("", 100, vector=query).value}
+        assert found.keys() == held.keys()
+        for name, values in held.items():
+            assert found[name] == pytest.approx(values @ query / np.linalg.norm(values) / np.linalg.norm(query), abs=1e-5)
+
+    for _ in range(30):
+        some = {str(number): generator.standard_normal(2).astype(np.float32) for number in generator.integers(0, 40, 5)}
+        put(target, *(record(name, values.tolist()) for name, values in some.items()))
+        held |= some
+        check()
+        changed, gone = (str(generator.choice(list(held))) for _ in range(2))
+        held[changed] = generator.standard_normal(2).astype(np.float32)
+        target.update("", id=changed, values=held[changed])
+        target.delete("", ids=[gone])
+        del held[gone]
+        check()

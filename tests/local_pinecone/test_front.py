@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import http.client
 import socket
-import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
 from migrator.local_pinecone.front import Front, Site
+from migrator.local_pinecone.http2 import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,18 +39,9 @@ def front() -> Iterator[Front]:
     assert not [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("local-pinecone")]
 
 
-@pytest.fixture
-def grpc_path() -> Iterator[str]:
-    """A gRPC server that returns what it is sent."""
-    with tempfile.TemporaryDirectory(prefix="lp-") as folder:
-        path = str(Path(folder) / "s")
-        server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
-        handlers = {"Echo": grpc.unary_unary_rpc_method_handler(lambda request, _context: request)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("S", handlers),))
-        server.add_insecure_port(f"unix:{path}")
-        server.start()
-        yield path
-        server.stop(None).wait()
+def repeat(request: Request) -> Response:
+    """Answer a gRPC call with what it was sent."""
+    return Response([(":status", "200"), ("content-type", "application/grpc")], b"".join(request.body), [("grpc-status", "0")])
 
 
 def call(port: int, body: bytes) -> bytes:
@@ -69,8 +58,8 @@ def get(port: int, target: str, body: bytes | None = None) -> tuple[int, str]:
     return answer.status, text
 
 
-def test_both_protocols_on_one_port(front: Front, grpc_path: str) -> None:
-    port = front.open(Site(echo, lambda: grpc_path))
+def test_both_protocols_on_one_port(front: Front) -> None:
+    port = front.open(Site(echo, repeat))
     assert get(port, "/a?b=c") == (200, "/a?b=c 0")
     assert call(port, b"hello") == b"hello"
     assert get(port, "/a", b"x" * 3_000_000) == (200, "/a? 3000000")
@@ -92,8 +81,8 @@ def test_a_very_long_url_is_read(front: Front) -> None:
     assert get(front.open(Site(echo)), f"/vectors/fetch?{query}") == (200, f"/vectors/fetch?{query} 0")
 
 
-def test_a_preface_cut_into_bytes_is_http2(front: Front, grpc_path: str) -> None:
-    port = front.open(Site(echo, lambda: grpc_path))
+def test_a_preface_cut_into_bytes_is_http2(front: Front) -> None:
+    port = front.open(Site(echo, repeat))
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in PREFACE:
@@ -122,35 +111,9 @@ def test_http2_where_there_is_none_is_hung_up_on(front: Front) -> None:
         assert hung_up(client)
 
 
-def test_a_grpc_server_that_is_not_there_is_hung_up_on(front: Front) -> None:
-    with socket.create_connection(("127.0.0.1", front.open(Site(echo, lambda: "/nonexistent/socket"))), timeout=30) as client:
-        client.sendall(PREFACE)
-        assert hung_up(client)
-
-
-def test_what_a_client_says_before_it_falls_silent_is_answered(front: Front) -> None:
-    """Half a connection may end before the other: what is on its way back still arrives."""
-    with tempfile.TemporaryDirectory(prefix="lp-") as folder, socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"{folder}/s")
-        server.listen()
-        port = front.open(Site(echo, lambda: f"{folder}/s"))
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
-            client.sendall(PREFACE + b"question")
-            client.shutdown(socket.SHUT_WR)
-            inner, _ = server.accept()
-            heard = b""
-            while part := inner.recv(100):
-                heard += part
-            assert heard == PREFACE + b"question"
-            inner.sendall(b"answer")
-            inner.close()
-            assert client.recv(100) == b"answer"
-            assert hung_up(client)
-
-
-def test_stopping_ends_every_connection(grpc_path: str) -> None:
+def test_stopping_ends_every_connection() -> None:
     front = Front("127.0.0.1")
-    port = front.open(Site(echo, lambda: grpc_path))
+    port = front.open(Site(echo, repeat))
     silent, spoken, joined = (socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3))
     spoken.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = b""

@@ -10,6 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
+from migrator.local_pinecone.engine import Metadata
+from migrator.local_pinecone.engine.records import Record
+from migrator.local_pinecone.grpc_messages import encoded_entries, fill
 from migrator.pinecone_protocol import limits, messages
 from migrator.pinecone_protocol.messages import MESSAGES as M
 from migrator.pinecone_protocol.struct import dict_to_struct, struct_to_dict
@@ -238,3 +241,43 @@ def test_an_unknown_method_is_unimplemented(caller: Caller) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         caller.channel.unary_unary(messages.path("Nothing"))(b"", metadata=[("api-key", "k")], timeout=30)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_what_is_fetched_is_encoded_as_protobuf_would() -> None:
+    sparse = (np.array([1, 70_000], np.uint32), np.array([0.5, 2], np.float32))
+    records = [
+        Record("a" * 300, np.arange(3, dtype=np.float32), sparse, Metadata.from_json_object({"k": 1})),
+        Record("b", None, (np.array([7], np.uint32), np.array([1], np.float32))),
+        Record("c", np.arange(3000, dtype=np.float32), None, Metadata.from_json_object({"long": "x" * 20_000})),
+    ]
+    expected = M["FetchResponse"]()
+    for record in records:
+        fill(expected.vectors.add(key=record.id).value, record)
+    assert b"".join(encoded_entries(records)) == expected.SerializeToString()
+
+
+def test_a_compressed_call_is_read(server: Server) -> None:
+    host = make_index(server, "zipped").removeprefix("http://")
+    body = M["UpsertRequest"](vectors=[vector("a")], namespace="n").SerializeToString()
+    for method in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        with grpc.insecure_channel(host, compression=method) as channel:
+            answer = channel.unary_unary(messages.path("Upsert"))(body, metadata=(("api-key", "k"),), timeout=30)
+            assert M["UpsertResponse"].FromString(answer).upserted_count == 1
+
+
+def test_what_is_no_method_or_no_message_is_refused(server: Server) -> None:
+    host = make_index(server, "refusing").removeprefix("http://")
+    with grpc.insecure_channel(host) as channel:
+        for path, body, code in (
+            ("/VectorService/Nothing", b"", grpc.StatusCode.UNIMPLEMENTED),
+            (messages.path("Fetch"), b"\xff", grpc.StatusCode.INVALID_ARGUMENT),
+            (messages.path("Fetch"), bytes((64 << 20) + 1), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(body, metadata=(("api-key", "k"),), timeout=30)
+            assert caught.value.code() == code
+
+
+def test_a_refusal_in_other_letters_is_read_as_it_was_written(caller: Caller) -> None:
+    refusal = refused(caller, "Upsert", vectors=[vector("a", metadata={"100 %\n第一": [["nested"]]})])
+    assert "100 %\n第一" in refusal.details()

@@ -130,24 +130,6 @@ def test_the_command_serves_until_it_is_told_to_stop_and_keeps_its_data(start: A
     assert command.end(signal.SIGINT) == (0, "")
 
 
-@pytest.fixture
-def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder for the temporary files that a killed server leaves behind."""
-    with tempfile.TemporaryDirectory(prefix="lp-") as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        yield
-
-
-def test_a_path_too_long_for_a_socket_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 25)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    with pytest.raises(ConfigError, match="too long for a socket"), running():
-        pass
-    assert not list(folder.iterdir())
-
-
-@pytest.mark.usefixtures("short_folder")
 def test_what_was_acknowledged_survives_a_kill(start: Any, tmp_path: Path) -> None:
     command = start("--port", "0", "--data", str(tmp_path), "--json")
     url = json.loads(command.first_line())["url"]

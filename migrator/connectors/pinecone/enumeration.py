@@ -74,6 +74,7 @@ class Enumeration:
         self._listings: dict[str, Listing] = {}
         self._retired: list[Listing] = []
         self._found: dict[str, Found] = {}
+        self._samples: dict[str, list[str]] = {}
         self._folder: Path | None = None
         self._numbers = itertools.count()
 
@@ -96,9 +97,20 @@ class Enumeration:
         parts = round(count / records)
         if parts < 2 or connection.sparse_only:
             return []
-        vector = np.random.default_rng(7).standard_normal(connection.dimension).tolist()
-        sample = sorted(name for name, _ in connection.querying.run(lambda: connection.plane.query(namespace, vector, _SAMPLE)))
+        sample = self._sampled(namespace)
         return sorted({sample[len(sample) * part // parts] for part in range(1, parts)}) if sample else []
+
+    def _sampled(self, namespace: str) -> list[str]:
+        """Return some ids of a namespace, in order; asked for once, because a query costs more the more records there are."""
+        with self._lock:
+            known = self._samples.get(namespace)
+        if known is None:
+            connection = self._connection
+            vector = np.random.default_rng(7).standard_normal(connection.dimension).tolist()
+            known = sorted(name for name, _ in connection.querying.run(lambda: connection.plane.query(namespace, vector, _SAMPLE)))
+            with self._lock:
+                self._samples[namespace] = known
+        return known
 
     def _begun(self, namespace: str, pages: Callable[[threading.Event], Iterator[list[str]]]) -> Listing:
         with self._lock:
@@ -145,7 +157,7 @@ class Enumeration:
         """Enumerate anew from now on: the index may have changed."""
         with self._lock:
             self._retired += self._listings.values()
-            self._listings, self._found = {}, {}
+            self._listings, self._found, self._samples = {}, {}, {}
 
     def close(self) -> None:
         """Stop listing and remove what is on disk. Safe twice."""

@@ -108,7 +108,8 @@ def _matrix(records: Sequence[Record], dimension: int) -> npt.NDArray[np.float32
         if row is None or len(row) != dimension:
             raise invalid(f"Vector dimension {0 if row is None else len(row)} does not match the dimension of the index {dimension}")
     block = np.concatenate(rows, dtype=np.float32).reshape(len(rows), dimension)  # type: ignore[arg-type] # None has left above
-    suspects = np.flatnonzero(~(squares(block) > 0) | ~np.isfinite(squares(block)))
+    lengths = squares(block)
+    suspects = np.flatnonzero(~(lengths > 0) | ~np.isfinite(lengths))
     for row_number in suspects:  # squaring may overflow or vanish where the value does not
         check_values(block[row_number], dimension, records[int(row_number)].id)
     return block

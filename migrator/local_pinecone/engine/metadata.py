@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from migrator.local_pinecone.engine.errors import invalid
+from migrator.local_pinecone.engine.errors import ApiError, invalid
 from migrator.pinecone_protocol import limits
 from migrator.pinecone_protocol.struct import dict_to_struct, struct_to_dict
 from migrator.records import dump_json
+from migrator.varint import varint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _HARMLESS = re.compile(rb"(?:\n\x02\x12\x00|\n.\x12.\x32[\x00-\x76](?:\n\x00)*)*", re.DOTALL)
 """Any number of fields, each an empty value or a list of empty values; the lengths are right, because protobuf wrote them."""
@@ -46,6 +47,17 @@ class Metadata:
         if len(struct) * _JSON_GROWTH > limits.METADATA_BYTES:
             metadata.check_size()
         return metadata
+
+    @classmethod
+    def from_structs(cls, structs: Sequence[bytes]) -> list[Metadata | None]:
+        """Take what ``from_struct`` takes, many at once in a fifth of the time; empty ones become None."""
+        if not _all_only_scalars([struct for struct in structs if struct]):
+            return [cls.from_struct(struct) if struct else None for struct in structs]
+        taken = [cls(struct, None) if struct else None for struct in structs]
+        for metadata, struct in zip(taken, structs, strict=True):
+            if metadata is not None and len(struct) * _JSON_GROWTH > limits.METADATA_BYTES:
+                metadata.check_size()
+        return taken
 
     @classmethod
     def from_json_object(cls, fields: Mapping[str, Any]) -> Metadata:
@@ -128,10 +140,23 @@ def _only_scalars(struct: bytes) -> bool:
     return not ((b"\x7f" in struct or b"\xff" in struct) and _MAYBE_NOT_FINITE.search(struct))
 
 
-def _checking_message() -> Any:
-    """Return the class of a ``Struct`` whose values know only null, nested objects and lists, and whose lists' items know all but strings."""
+def _all_only_scalars(structs: Sequence[bytes]) -> bool:
+    """Tell the same of many at once; no is the answer to broken bytes too."""
+    try:
+        # laid end to end, Structs are one Struct: but only if each is whole, which shows when it stands in a frame of its own
+        _MANY.FromString(b"".join(b"\n%b%b" % (varint(len(struct)), struct) for struct in structs))
+        return _only_scalars(b"".join(structs))
+    except (DecodeError, ApiError):
+        return False
+
+
+def _checking_messages() -> tuple[Any, Any]:
+    """Return the class of a ``Struct`` whose values know only null, nested objects and lists, and whose lists' items know all but strings.
+
+    And the class of a message of many of them.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="local_metadata.proto", package="local_metadata", syntax="proto3")
-    value, entry, struct, item, items = (file.message_type.add(name=name) for name in ("Value", "Entry", "Struct", "Item", "Items"))
+    value, entry, struct, item, items, many = (file.message_type.add(name=name) for name in ("Value", "Entry", "Struct", "Item", "Items", "Many"))
     kinds = (("null", 1, 5), ("nested", 5, 12))  # int32 and bytes; a oneof has presence even when empty
     for message, known in ((value, kinds), (item, (*kinds, ("number", 2, 1), ("truth", 4, 8), ("list", 6, 12)))):
         for name, number, kind in known:
@@ -141,9 +166,11 @@ def _checking_message() -> Any:
     items.field.add(name="values", number=1, type=11, label=3, type_name=".local_metadata.Item")
     entry.field.add(name="value", number=2, type=11, label=1, type_name=".local_metadata.Value")
     struct.field.add(name="fields", number=1, type=11, label=3, type_name=".local_metadata.Entry")
+    many.field.add(name="structs", number=1, type=11, label=3, type_name=".local_metadata.Struct")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("local_metadata.Struct"))
+    classes = [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"local_metadata.{name}")) for name in ("Struct", "Many")]
+    return classes[0], classes[1]
 
 
-_CHECKED = _checking_message()
+_CHECKED, _MANY = _checking_messages()

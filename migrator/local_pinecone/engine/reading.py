@@ -173,7 +173,7 @@ def _check_query_vectors(index: Index, question: Question) -> None:
 def _scores(index: Index, table: Table, vector: Values | None, sparse: Sparse | None) -> tuple[Values, npt.NDArray[np.intp]]:
     """Return a score a row and the rows that may be found; a sparse index finds only records that share an index with the query."""
     count = len(table.names)
-    scores = np.zeros(count, np.float32) if vector is None else scoring.dense_scores(table.matrix, vector, index.definition.metric)
+    scores = np.zeros(count, np.float32) if vector is None else scoring.dense_scores(table, vector, index.definition.metric)
     if sparse is not None:
         products, touched = scoring.sparse_scores(table.sparse, count, sparse)
         scores = scores + products

@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from migrator.local_pinecone.engine.records import Sparse, Values
+    from migrator.local_pinecone.engine.table import Table
 
 _BLOCK = 8192
 """Rows compared at once, so that what is computed in between stays small."""
 
 
-def dense_scores(rows: Values, query: Values, metric: str) -> Values:
+def dense_scores(table: Table, query: Values, metric: str) -> Values:
     """Return one score a row: cosine similarity, dot product, or the **squared** euclidean distance."""
+    rows = table.matrix
     scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        scores[start : start + _BLOCK] = _block_scores(rows[start : start + _BLOCK], query, metric)
+    with np.errstate(all="ignore"):  # freed rows hold anything
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            scores[start : start + _BLOCK] = squares(block - query) if metric == "euclidean" else block @ query
+        if metric == "cosine":
+            lengths = table.lengths * np.float32(np.linalg.norm(query))
+            scores = np.divide(scores, lengths, out=np.zeros_like(scores), where=lengths > 0)
     return scores
 
 
@@ -52,14 +59,3 @@ def best(scores: Values, candidates: npt.NDArray[np.intp], count: int, *, lowest
     else:
         chosen = np.arange(len(candidates))
     return candidates[chosen[np.argsort(keys[chosen], kind="stable")]]
-
-
-def _block_scores(rows: Values, query: Values, metric: str) -> Values:
-    with np.errstate(all="ignore"):  # freed rows hold anything
-        if metric == "euclidean":
-            return squares(rows - query)
-        products: Values = rows @ query
-        if metric == "cosine":
-            lengths = np.sqrt(squares(rows)) * np.float32(np.linalg.norm(query))
-            return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-        return products

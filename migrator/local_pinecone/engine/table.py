@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from migrator.local_pinecone.engine.checks import squares
 from migrator.local_pinecone.engine.records import Record
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from migrator.local_pinecone.engine.records import Sparse, Values
 
 _FIRST_ROWS = 1024
+_BLOCK = 8192
+"""Rows measured at once."""
 _GROWTH = 1.25
 
 
@@ -32,6 +35,9 @@ class Table:
         self.sparse: dict[int, Sparse] = {}
         self._free: list[int] = []
         self._matrix: npt.NDArray[np.float32] | None = None if dimension is None else np.empty((0, dimension), np.float32)
+        self._lengths = np.empty(0, np.float32)
+        self._rewritten: list[npt.NDArray[np.intp]] = []
+        """Rows whose length is to be computed anew."""
         self._order: list[str] = []
         self._unsorted: list[str] = []
         self._removed = False
@@ -46,12 +52,26 @@ class Table:
             return np.empty((len(self.names), 0), np.float32)
         return self._matrix[: len(self.names)]
 
+    @property
+    def lengths(self) -> npt.NDArray[np.float32]:
+        """The euclidean length of every row of ``matrix``: what a search by cosine would otherwise compute each time."""
+        matrix, known = self.matrix, len(self._lengths)
+        self._lengths = np.resize(self._lengths, len(matrix)) if known < len(matrix) else self._lengths
+        rows = np.unique(np.concatenate(self._rewritten)) if self._rewritten else np.empty(0, np.intp)
+        self._rewritten = []
+        with np.errstate(all="ignore"):  # freed rows hold anything
+            for start in range(0, len(rows), _BLOCK):
+                block = rows[start : start + _BLOCK]
+                self._lengths[block] = np.sqrt(squares(matrix[block]))
+        return self._lengths[: len(matrix)]
+
     def put(self, ids: Sequence[str], values: Values | None, sparse: Mapping[int, Sparse], metadata: Sequence[Metadata | None]) -> None:
         """Store whole records, replacing those that are there; of one id given twice, the last. ``sparse`` goes by position in ``ids``."""
         rows = [self._row(id_) for id_ in ids]
         if self._matrix is not None and values is not None:
             self._grow()
             self._matrix[rows] = values
+            self._rewritten.append(np.array(rows, np.intp))
         if self.sparse:
             for row in rows:
                 self.sparse.pop(row, None)
@@ -69,6 +89,7 @@ class Table:
             return
         if values is not None and self._matrix is not None:
             self._matrix[row] = values
+            self._rewritten.append(np.array([row], np.intp))
         if sparse is not None:
             self.sparse[row] = sparse
         if metadata is not None:
