@@ -11,6 +11,7 @@ from migrator.connectors import connector, opened_source
 from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
+from migrator.estimate import estimate
 from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore
@@ -21,14 +22,9 @@ from migrator.transform import compile_transform
 if TYPE_CHECKING:
     from collections import abc
     from collections.abc import Iterator
-
-    import pyarrow as pa
+    from pathlib import Path
 
     from migrator.model import Endpoint, Follow, IdEncoding, OnConflict, OnDuplicate
-
-_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "pinecone": 5_000, "parquet": 100_000, "memory": 300_000}
-"""For vectors of up to ``_USUAL_DIMENSION`` components; longer ones take longer in proportion."""
-_USUAL_DIMENSION = 384
 
 
 @dataclass(frozen=True)
@@ -56,15 +52,16 @@ class PlanOptions:
     executor: Literal["local", "ray"] = "local"
 
 
-def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None) -> Plan:
+def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None, prices: Path | None = None) -> Plan:
     """Look at both sides and return the plan with its findings and estimate. Nothing is written.
 
-    ``measured`` is the records/s of an earlier run between the same stores, if there was one, as ``comparable_rate`` gives it.
+    ``measured`` is the records/s of an earlier run between the same stores, if there was one, as ``estimate.comparable_rate`` gives it;
+    ``prices`` a file of the user's own prices, which need not exist.
     """
-    return look(draft(parse(source), parse(target), options), measured=measured)
+    return look(draft(parse(source), parse(target), options), measured=measured, prices=prices)
 
 
-def look(plan: Plan, *, measured: float | None = None) -> Plan:
+def look(plan: Plan, *, measured: float | None = None, prices: Path | None = None) -> Plan:
     """Return ``plan`` with the findings and the estimate that both sides give now: those of a plan file may be old, or edited."""
     compile_transform(plan)
     check_follow(plan.follow)
@@ -82,7 +79,8 @@ def look(plan: Plan, *, measured: float | None = None) -> Plan:
         if existing is not None:
             findings += occupied(collection, existing, plan, opened)
             collection = replace(collection, metric=collection.metric or existing.metric)
-    return plan.with_(collection=collection, findings=tuple(findings), estimate=_estimate(collection, sample, plan, measured))
+    expected = estimate(plan, collection, existing, sample, measured=measured, prices=prices)
+    return plan.with_(collection=collection, findings=tuple(findings), estimate=expected)
 
 
 def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
@@ -172,32 +170,6 @@ def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
         known = ", ".join(repr(name) for name in sorted(collection.namespaces)[:10])
         findings.append(Finding("blocking", "namespace_unknown", f"the source has no namespace {unknown[0]!r}", f"choose among: {known}"))
     return findings
-
-
-def _estimate(collection: Collection, sample: list[pa.RecordBatch], plan: Plan, measured: float | None) -> dict[str, Any]:
-    chosen = plan.selection.namespaces
-    records = collection.count if chosen is None else sum(collection.namespaces.get(name, 0) for name in chosen)
-    metadata = sum(batch.column(name).nbytes for batch in sample for name in ("metadata", "id")) / max(1, sum(map(len, sample)))
-    rate = (measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000)) * _slower(collection.dimension)
-    basis = f"{rate:,.0f} records/s, " + ("as in the last run between these stores" if measured else "assumed until a run has measured it")
-    vectors = records * collection.dimension * 4
-    return {
-        "records": records,
-        "filtered": plan.selection.filter is not None,
-        "payload_bytes": int(vectors + records * metadata),
-        "vector_bytes": vectors,
-        "seconds": records / rate,
-        "basis": basis,
-    }
-
-
-def comparable_rate(records: int, seconds: float, dimension: int) -> float:
-    """Return the records/s of a run as they would have been with vectors of the usual dimension."""
-    return records / seconds / _slower(dimension)
-
-
-def _slower(dimension: int) -> float:
-    return _USUAL_DIMENSION / max(_USUAL_DIMENSION, dimension)
 
 
 def check(plan: Plan) -> None:

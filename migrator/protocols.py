@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Address, Capabilities, Chunk, Collection, Endpoint, LoadProgress, Plan, Selection, Split, Step, StoredFile
+    from migrator.model import Address, Bill, Capabilities, Chunk, Collection, Endpoint, LoadProgress, Move, Plan, PriceList, Selection, Split, Step, StoredFile
 
 
 class Source(Protocol):
@@ -119,6 +119,17 @@ class FileStore(Protocol):
 
     def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
         """Return the files of a collection, with the checksums its manifest holds."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A connector whose store charges for what is read, written and kept."""
+
+    def price_list(self) -> PriceList:
+        """Return the prices as far as they are known here."""
+
+    def bill(self, move: Move) -> Bill:
+        """Return what the store charges for ``move``, judged from its figures alone: no request is made."""
 
 
 @runtime_checkable

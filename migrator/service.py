@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator import configs, inspection, planning, preview
+from migrator import configs, costs, estimate, inspection, planning, preview
 from migrator.configs import Conversion
 from migrator.connectors import REGISTRY, connector, opened_source
 from migrator.endpoints import parse
@@ -32,10 +32,14 @@ __all__ = [
     "Service",
     "command",
     "convert_config",
+    "cost_basis",
+    "cost_sentences",
     "default_home",
     "dump_plan",
     "kind_of_config",
     "load_plan",
+    "money",
+    "repriced",
     "stores",
 ]
 
@@ -47,6 +51,10 @@ dump_plan = configs.dump_plan
 load_plan = configs.load_plan
 convert_config = configs.convert
 kind_of_config = configs.kind_of
+repriced = costs.repriced
+cost_basis = costs.basis
+cost_sentences = costs.sentences
+money = costs.money
 
 
 def default_home() -> Path:
@@ -67,6 +75,7 @@ class Service:
         self.home = (home or default_home()).expanduser().absolute()
         self.manager = Manager(self.home, yielding=yielding)
         self.uploads = self.home / "uploads"
+        self.prices = self.home / "prices.yaml"
 
     def close(self) -> None:
         """Interrupt this process's runs (each can be resumed) and close the ledger."""
@@ -91,11 +100,11 @@ class Service:
 
     def plan(self, source: str, target: str, options: PlanOptions | None = None) -> Plan:
         """Return a plan with its findings and estimate. Nothing is written."""
-        return planning.make_plan(source, target, options or PlanOptions(), measured=self._measured(source, target))
+        return planning.make_plan(source, target, options or PlanOptions(), measured=self._measured(source, target), prices=self.prices)
 
     def look_again(self, plan: Plan) -> Plan:
         """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
-        return planning.look(plan)
+        return planning.look(plan, prices=self.prices)
 
     def routing_preview(self, plan: Plan, records: int = preview.RECORDS) -> list[dict[str, Any]]:
         """Return where a sample of up to ``records`` records of every namespace goes: ``[{value, namespace, records, rule}]``."""
@@ -108,7 +117,7 @@ class Service:
             seen = json.loads(row["facts"]).get("source")
             if known == pair and row["kind"] == "copy" and row["status"] == "proven" and seen and seen["records"] >= LEAST_MEASURED:
                 scanned = progress.counts(self.manager.ledger, row["run"]).scanned
-                return planning.comparable_rate(scanned, float(row["active_seconds"]), seen["dimension"])
+                return estimate.comparable_rate(scanned, float(row["active_seconds"]), seen["dimension"])
         return None
 
     def start(self, plan: Plan, *, dry_run: bool = False, owner: str = "") -> str:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from migrator.errors import MigratorError
-from ui import kit, plan_options, plan_view, state
+from ui import cost_view, kit, plan_options, plan_view, state
 
 kit.heading("Plan", "What will be copied, how fields map, and what it will take. Nothing is written until you start the run.")
 
@@ -29,10 +29,13 @@ def page(source: str, target: str) -> None:
     with left:
         plan_view.details(plan, source)
     if plan is not None:
+        listed, plan = plan.estimate, cost_view.priced(plan)
         with figures:
             plan_view.figures(plan)
         with problems:
             plan_view.findings(plan)
+        if plan.estimate.get("cost"):
+            cost_view.draw(plan, listed)
         plan_view.as_command(plan)
     plan_view.start(plan, nothing=ticked == ())
 

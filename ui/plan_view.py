@@ -11,7 +11,7 @@ from streamlit import column_config as columns
 
 from migrator.configs import from_data
 from migrator.service import PlanOptions, command, dump_plan
-from ui import downloads, field_mapping, kit, plan_options, routing_view, state, words
+from ui import cost_view, downloads, field_mapping, kit, plan_options, routing_view, state, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,9 @@ def figures(plan: Plan) -> None:
         kit.card("Vectors", words.count(estimate["records"]), f"{most}in {number:,} namespace{'s' * (number != 1)}", icon=":material/bubble_chart:")
         kit.card("Payload", words.size(estimate["payload_bytes"]), split, icon=":material/hard_drive:")
         kit.card("Estimated time", words.duration(seconds), str(estimate["basis"]), icon=":material/timer:")
-        if collection:
+        if estimate.get("cost"):
+            cost_view.card(estimate["cost"])
+        elif collection:
             kit.card(
                 "Shape", f"{collection.dimension:,} dimensions", f"{collection.metric or 'metric not recorded'} · {collection.kind}", icon=":material/category:"
             )

@@ -52,6 +52,7 @@ def _copy(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
         plan = service.plan(options.source, options.target, _plan_options(options))
         output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])  # those are the error that follows
+        output.cost(plan.estimate)
         return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
@@ -60,6 +61,7 @@ def _plan(options: argparse.Namespace) -> int:
         plan = service.plan(options.source, options.target, _plan_options(options))
     text = dump_plan(plan)
     output.findings([asdict(finding) for finding in plan.findings])
+    output.cost(plan.estimate)
     if options.output:
         output.write(Path(options.output), text)
     if options.json:
@@ -125,6 +127,8 @@ def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any
         return service.result(run) | {"status": status["status"]} | _error(status)
     namespaces = {row["name"]: {"source": row["total"], "target": row["done"], "missing": 0, "extra": 0, "changed": 0} for row in status["namespaces"]}
     answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report")}
+    if status["kind"] == "dry-run":
+        answer["estimate"] = status["plan"]["estimate"]
     return answer | {"verdict": "incomplete", "namespaces": namespaces, "differences": [], "rejected": status["rejected_sample"]} | _error(status)
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from migrator.errors import ConfigError
+from migrator.service import cost_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,12 @@ def findings(found: Sequence[Mapping[str, str]]) -> None:
     for finding in found:
         fix = f" ({finding['fix']})" if finding["fix"] else ""
         sys.stderr.write(_printable(f"{finding['severity']}: {finding['message']}{fix}", "") + "\n")
+
+
+def cost(estimate: Mapping[str, Any]) -> None:
+    """Print what a plan costs, on stderr; nothing where no store charges for its use."""
+    for line in cost_sentences(estimate["cost"]) if estimate.get("cost") else ():
+        sys.stderr.write(_printable(f"cost: {line}", "") + "\n")
 
 
 def step(found: Mapping[str, Any]) -> None:

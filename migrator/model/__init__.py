@@ -1,5 +1,6 @@
 """The plain data every part speaks in: endpoints, collections, plans, counts, findings, differences."""
 
+from migrator.model.costs import Bill, Charge, Figure, Move, PriceList
 from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
 from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
 from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
@@ -22,14 +23,17 @@ __all__ = [
     "COUNT_NAMES",
     "DEFAULT_NAMESPACE",
     "Address",
+    "Bill",
     "Capabilities",
     "Changes",
+    "Charge",
     "Chunk",
     "Collection",
     "Counts",
     "Difference",
     "DifferenceClass",
     "Endpoint",
+    "Figure",
     "Finding",
     "Follow",
     "IdEncoding",
@@ -37,11 +41,13 @@ __all__ = [
     "LoadProgress",
     "Mapping",
     "Metric",
+    "Move",
     "NamespaceCounts",
     "NamespaceEncoding",
     "OnConflict",
     "OnDuplicate",
     "Plan",
+    "PriceList",
     "Rejected",
     "Selection",
     "Severity",

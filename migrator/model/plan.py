@@ -84,7 +84,7 @@ class Plan:
     """The source as it was when the plan was made."""
     findings: tuple[Finding, ...] = ()
     estimate: abc.Mapping[str, Any] = field(default_factory=dict)
-    """``records``, ``payload_bytes``, ``seconds`` and ``basis``, the sentence saying where they come from."""
+    """``records``, ``payload_bytes``, ``seconds``, ``basis``, the sentence saying where they come from, and ``cost`` (``migrator.costs``)."""
 
     def with_(self, **changes: Any) -> Plan:
         """Return a copy with ``changes``."""

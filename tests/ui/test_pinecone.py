@@ -11,9 +11,10 @@ from pinecone import Pinecone
 from demo import pods
 from migrator.connectors import pinecone
 from migrator.model import Follow
-from migrator.service import PlanOptions
+from migrator.service import PlanOptions, money
 from tests.ui.conftest import goto, shown
 from ui import demo_data
+from ui.words import plain
 
 
 @pytest.fixture
@@ -46,6 +47,25 @@ def test_the_demo_fills_both_sides(app, local):
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Vectors"] == "7,764"
     assert not app.button(key="start").disabled
+
+
+def test_the_plan_page_shows_the_bill_at_prices_that_can_be_changed(app, service, local, ends):
+    app.button(key="use_pods").click().run()
+    goto(app, "plan")
+    cost = service.plan(*ends).estimate["cost"]
+    assert {metric.label: metric.value for metric in app.metric}["Cost in the cloud"] == plain(money(cost["total_move"]))
+    lines = next(table.value for table in app.dataframe if "dollars" in table.value)
+    assert list(lines["what"]) == [item["what"] for item in cost["items"]]
+    assert "Prices of 2026" in shown(app)
+    assert plain("your own:") not in shown(app)
+    app.number_input(key="pinecone_write_units_4_0").set_value(4_000.0).run()
+    assert not app.exception
+    lines = next(table.value for table in app.dataframe if "dollars" in table.value)
+    written = next(item["quantity"] for item in cost["items"] if item["what"] == "write to the target") * 4_000 / 1_000_000
+    assert money(written) in list(lines["dollars"])
+    assert {metric.label: metric.value for metric in app.metric}["Cost in the cloud"] == plain(money(cost["total_move"] + written * 0.999))
+    assert plain("your own: pinecone.write_units") in shown(app)
+    assert service.plan(*ends).estimate["cost"] == cost
 
 
 def test_where_records_go_is_shown_before_the_run(app, ends):

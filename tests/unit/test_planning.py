@@ -158,6 +158,14 @@ def test_the_estimate_counts_what_is_selected():
     estimate = make_plan("memory:source", "memory:target", PlanOptions(), measured=20.0).estimate
     assert (estimate["seconds"], estimate["vector_bytes"]) == (2.0, 40 * 12)
     assert "last run" in estimate["basis"]
+    assert estimate["cost"] is None
+
+
+def test_sparse_values_count_as_payload(collections):
+    before = make_plan("memory:source", "memory:target", PlanOptions()).estimate
+    collections["source"].append(batch_of([{"id": f"s{n}", "sparse_values": {"indices": list(range(100)), "values": [1.0] * 100}} for n in range(40)]))
+    after = make_plan("memory:source", "memory:target", PlanOptions()).estimate
+    assert after["payload_bytes"] - after["vector_bytes"] > before["payload_bytes"] - before["vector_bytes"] + 40 * 100 * 8 * 0.3
 
 
 @pytest.mark.parametrize("options", [{"batch": 0}, {"batch": -1}, {"workers": 0}, {"filter": {}}, {"filter": {"$x": 1}}])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from migrator.connectors.pinecone.connection import connect
 from migrator.connectors.pinecone.control import Control
 from migrator.connectors.pinecone.examine import examine
+from migrator.connectors.pinecone.metering import bill, price_list
 from migrator.connectors.pinecone.options import read_options
 from migrator.connectors.pinecone.source import PineconeSource
 from migrator.connectors.pinecone.target import PineconeTarget
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SETTLING_SECONDS = 30.0
 """Pinecone is eventually consistent and promises no bound; its documentation speaks of seconds."""
 
-__all__ = ["capabilities", "examine", "open_source", "open_target"]
+__all__ = ["bill", "capabilities", "examine", "open_source", "open_target", "price_list"]
 
 
 def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
