@@ -73,7 +73,7 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         plan = settled(plan, collection)
         sample = preview.sample(opened, collection, plan)
         existing = existing_collection(plan.target)
-        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection), *_unwatched(plan, capabilities)]
         findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]
         if existing is not None:
@@ -170,6 +170,16 @@ def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
         known = ", ".join(repr(name) for name in sorted(collection.namespaces)[:10])
         findings.append(Finding("blocking", "namespace_unknown", f"the source has no namespace {unknown[0]!r}", f"choose among: {known}"))
     return findings
+
+
+def _unwatched(plan: Plan, capabilities: Capabilities) -> list[Finding]:
+    """Return what a copy of a source that others may write to should know; ``capabilities`` are the target's."""
+    if plan.follow is not None or not connector(plan.source.connector).capabilities(plan.source).changes_unseen:
+        return []
+    message = f"{plan.source.connector} does not tell whether the source is written to while it is read: changes made during the copy may be missed"
+    can_follow = capabilities.merges and plan.route == "direct"
+    fix = "stop its writers until the copy is proven" + (", or follow its changes (--follow)" if can_follow else "")
+    return [Finding("info", "source_unversioned", message, fix)]
 
 
 def check(plan: Plan) -> None:

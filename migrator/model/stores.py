@@ -109,6 +109,8 @@ class Capabilities:
     """Records a chunk by default."""
     max_batch_bytes: int | None = None
     """Measured bytes a write may carry; chunks are cut to it."""
+    changes_unseen: bool = False
+    """Whether others can write to a collection while it is read, without the store being able to say so (``Collection.version``)."""
     settling_seconds: float = 0.0
     """How long a write may stay unseen by reads, and so by a scan that follows it."""
     concurrent_writes: int = 1

@@ -224,3 +224,23 @@ def test_the_command_line_says_it_in_a_line_or_two(full, service, capsys, tmp_pa
     answer = capsys.readouterr()
     assert "cost: this local server costs nothing; in the cloud " in answer.err
     assert json.loads(answer.out)["estimate"]["cost"]["total_move"] > 0
+
+
+# -- what a copy of a source that others write to may miss
+
+
+def findings(service, source, target, **options):
+    return {finding.code: finding for finding in service.plan(source, target, PlanOptions(**options)).findings}
+
+
+def test_a_source_that_cannot_tell_whether_it_changes_is_said_to_be_one(full, service, tmp_path):
+    found = findings(service, "pinecone:a", "pinecone:b")["source_unversioned"]
+    assert found.severity == "info"
+    assert "--follow" in found.fix
+    assert "source_unversioned" not in findings(service, "pinecone:a", "pinecone:b", follow=Follow())
+
+
+def test_where_following_is_not_possible_it_is_not_advised(full, service, tmp_path):
+    to_files = findings(service, "pinecone:a", f"parquet:{tmp_path}/out")["source_unversioned"]
+    staged = findings(service, "pinecone:a", "pinecone:b", route="staged", staging=f"parquet:{tmp_path}/staged")["source_unversioned"]
+    assert to_files.fix == staged.fix == "stop its writers until the copy is proven"

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from migrator import planning, preview
-from migrator.connectors import memory
+from migrator.connectors import connector, memory
+from migrator.endpoints import parse
 from migrator.errors import ConfigError, PlanError
-from migrator.model import Capabilities, Finding, Plan
+from migrator.model import Capabilities, Finding, Follow, Plan
 from migrator.planning import PlanOptions, make_plan
 from tests.unit.batches import batch_of, numbered
 
@@ -103,6 +104,30 @@ def test_namespaces():
     assert codes(namespaces=("a", "")) == {}
     assert codes(namespaces=("a", "nope")) == {"namespace_unknown": "blocking"}
     assert codes(namespace_from="n") == {"namespace_routing": "info"}
+
+
+def test_only_a_source_that_others_may_write_to_unseen_is_said_to_be_one(limits):
+    assert "source_unversioned" not in codes()
+    limits(changes_unseen=True)
+    assert codes() == {"source_unversioned": "info"}
+    assert "source_unversioned" not in codes(follow=Follow(changes="all"))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "unseen"),
+    [
+        ("pinecone:a?api_key=env:KEY", True),
+        ("milvus:a?uri=http://localhost:19530", True),
+        ("milvus:a?uri=./a.db", False),
+        ("faiss:a.index", False),
+        ("parquet:./a", False),
+        ("parquet:s3://bucket/a", False),
+    ],
+)
+def test_which_sources_do_not_tell_whether_they_change(monkeypatch, endpoint, unseen):
+    monkeypatch.setenv("KEY", "key")
+    parsed = parse(endpoint)
+    assert connector(parsed.connector).capabilities(parsed).changes_unseen is unseen
 
 
 def test_what_is_not_there_yet():

@@ -31,6 +31,7 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         ids_unique_across_namespaces=settings is None or settings.namespace_mode != "collection",
         batch_records=2_000,
         max_batch_bytes=12 << 20,
+        changes_unseen=settings is None or settings.path is None,  # Milvus Lite locks its file
         concurrent_writes=2,
     )
 

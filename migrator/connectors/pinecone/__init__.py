@@ -45,6 +45,7 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         zero_vectors=False,
         batch_records=2_000,
         max_batch_bytes=limits.UPSERT_BYTES,
+        changes_unseen=True,
         settling_seconds=SETTLING_SECONDS,
         concurrent_writes=2,
         bulk_loads=True,
