@@ -14,7 +14,23 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Address, Bill, Capabilities, Chunk, Collection, Endpoint, LoadProgress, Move, Plan, PriceList, Selection, Split, Step, StoredFile
+    from migrator.model import (
+        Address,
+        Bill,
+        Capabilities,
+        Chunk,
+        Collection,
+        Endpoint,
+        Finding,
+        LoadProgress,
+        Move,
+        Plan,
+        PriceList,
+        Selection,
+        Split,
+        Step,
+        StoredFile,
+    )
 
 
 class Source(Protocol):
@@ -139,6 +155,9 @@ class StagingArea(Protocol):
     def address(self, endpoint: Endpoint) -> str:
         """Return where ``endpoint`` lies, as other programs name it (``s3://…``, ``file://…``). Raise ``ConfigError`` when it has no such name."""
 
+    def server(self, endpoint: Endpoint) -> str:
+        """Return the URL of the server that keeps ``endpoint``'s files, "" where its address alone leads to them."""
+
     def spells(self, namespace: str) -> bool:
         """Whether the folder of ``namespace`` is named exactly so, as a bulk load takes the folder's name for the namespace."""
 
@@ -147,8 +166,11 @@ class StagingArea(Protocol):
 class BulkLoader(Protocol):
     """A target that can load files by itself."""
 
-    def loadable(self, uri: str) -> None:
-        """Raise ``PlanError`` when this target cannot load from ``uri``, judged without writing anything; it need not exist yet."""
+    def loadable(self, uri: str, server: str) -> Sequence[Finding]:
+        """Return what to know before this target loads from ``uri``, kept by ``server`` (``StagingArea.server``); it need not exist yet.
+
+        Raise ``PlanError`` when it cannot, judged without writing anything.
+        """
 
     def load(self, uri: str) -> str:
         """Start to load the files below ``uri`` and return the job's name."""
@@ -157,7 +179,10 @@ class BulkLoader(Protocol):
         """Return the jobs ever started for ``uri``, newest first, failed ones included."""
 
     def poll(self, job: str) -> LoadProgress:
-        """Return how far ``job`` is. Raise ``PermanentError`` (``import_failed``) with the store's reason when it failed."""
+        """Return how far ``job`` is. Raise ``PermanentError``: ``import_failed`` with the store's reason, ``import_cancelled`` when somebody ended it."""
+
+    def cancel(self, job: str) -> None:
+        """Ask the store to end ``job``; one that is over stays what it is."""
 
 
 @runtime_checkable

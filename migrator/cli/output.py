@@ -133,6 +133,9 @@ def status(answer: Mapping[str, Any]) -> str:
             f"{answer['records_per_second']:,.0f} records/s"
         ),
     ]
+    if load := answer.get("load"):
+        done = "done" if load["done"] else f"{load['share']:.0%}"
+        lines.append(f"  import {load['job']} {done}, {load['records']:,} of {counts['copied']:,} staged records")
     lines += [f"  {line['time']} {line['level']:7} {line['message']}" for line in answer["log"][-_SHOWN:]]
     if answer["error"]:
         lines.append(f"  error: {answer['error']['message']}; fix: {answer['error']['fix']}")

@@ -216,7 +216,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("status", "show one run", (_run,)),
     ("resume", "go on with a paused, interrupted, failed or cancelled run", (_run,)),
     ("pause", "pause a run, in whatever process it is", (_run,)),
-    ("cancel", "stop a run; what was written stays, and resume can still go on with it", (_run,)),
+    ("cancel", "stop a run, and an import it began; what was written stays, and resume can still go on with it", (_run,)),
     ("stop", "stop following: a last pass, then the proof", (_run,)),
     ("cutover", "last pass, proof, the new address and the way back; scale and delete if asked", (_run, _cutover)),
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),

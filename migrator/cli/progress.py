@@ -39,6 +39,8 @@ def follow(service: Service, run: str) -> dict[str, Any]:
 def _line(status: dict[str, Any]) -> str:
     if status["phase"] == "following" and (lag := status["follow"])["passes"]:
         return f"following: {lag['passes']:,} passes, the last found {lag['lag_records']:,} records different; {lag['lag_seconds']:,.0f} s behind"
+    if status["phase"] == "importing" and (load := status["load"]):
+        return f"importing: {status['progress']:.0%}, import {load['job']} {load['share']:.0%}, {load['records']:,} of {status['counts']['copied']:,} records"
     return f"{status['phase']}: {status['progress']:.0%}, {status['counts']['scanned']:,} records, {status['records_per_second']:,.0f}/s"
 
 
@@ -70,7 +72,7 @@ def _bar(service: Service, run: str) -> dict[str, Any]:
         while not service.manager.wait(run, 0.3):
             obey()
             status = service.status(run)
-            progress.update(
-                task, completed=status["progress"], description=status["phase"], records=status["counts"]["scanned"], rate=status["records_per_second"]
-            )
+            load = status.get("load") if status["phase"] == "importing" else None
+            records = load["records"] if load else status["counts"]["scanned"]
+            progress.update(task, completed=status["progress"], description=status["phase"], records=records, rate=status["records_per_second"])
     return service.status(run)

@@ -10,12 +10,12 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from migrator import configs
+from migrator import configs, staging
 from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, prove
+from migrator.runs import drive, prove, steps
 from migrator.runs.context import Attempt, StopRequestedError
 from migrator.runs.lock import held, run_lock
 
@@ -109,6 +109,7 @@ class Manager:
             rows.ask(self.ledger, run, desired)
         elif desired == "cancel" and row["status"] in ("running", "paused", "interrupted", "failed"):
             rows.mark(self.ledger, run, "cancelled")
+            staging.abandon(self.plan(run), self.folder(run) / steps.LOAD_NOTE, lambda level, message: rows.log(self.ledger, run, level, message))
         else:
             raise ConfigError(f"run {run} is not running", fix=f"see: python -m migrator status {run}", code="not_running")
 

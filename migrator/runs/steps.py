@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import closing
 
-    from migrator.model import Collection, Plan
+    from migrator.model import Collection, LoadProgress, Plan
     from migrator.pipeline.prepare import Prepared
     from migrator.protocols import Source, Target
     from migrator.runs.context import Attempt
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 WINDOW_BYTES = 48 * 1024 * 1024
 """Record bytes held between reading and writing, over all splits of a run."""
+LOAD_NOTE = "import.json"
+"""The file of a run that remembers its load on the staged route."""
 
 
 def opened(attempt: Attempt) -> closing[Source]:
@@ -47,8 +50,26 @@ def opened_target(attempt: Attempt) -> closing[Target]:
     plan = attempt.plan
     if plan.route == "direct":
         return attempt.patiently("opening the target", lambda: direct_target(plan.target))
-    watch = staging.Watch(attempt.folder / "import.json", attempt.rest, attempt.log, attempt.patiently)
+    watch = staging.Watch(
+        note=attempt.folder / LOAD_NOTE,
+        rest=attempt.rest,
+        log=attempt.log,
+        patiently=attempt.patiently,
+        saw=lambda job, progress: _saw_load(attempt, job, progress),
+        cancelled=lambda: attempt.asked == "cancelled",
+    )
     return attempt.patiently("opening the target", lambda: staging.opened(plan, watch))
+
+
+def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
+    """Keep how far the target's own load is; of no job, that there is none."""
+    known = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("load")
+    since = known["since"] if known and known["job"] == job else time.time()
+    seen = {"job": job, "share": progress.share, "records": progress.records, "done": progress.done, "since": since} if job else None
+    rows.set_facts(attempt.ledger, attempt.lease, load=seen)
+    phase = "importing" if job and not progress.done else "finishing"
+    attempt.phases.setdefault(phase, time.time())
+    rows.update(attempt.ledger, attempt.lease, phase=phase)
 
 
 def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> Collection:

@@ -61,7 +61,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
     running = seen["status"] == "running"
     seconds = row["active_seconds"] + (time.time() - row["started"] if running else 0.0)
     done = seen["counts"]["scanned"]
-    rate = _recent_rate(ledger, row) if running else (done / seconds if seconds else 0.0)
+    rate = _rate(ledger, row) if running else (done / seconds if seconds else 0.0)
     shares = _shares(row, done, seen["status"])
     return (
         seen
@@ -82,6 +82,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
         }
         | _batches(ledger, run)
         | _follow(ledger, row, running=running)
+        | _load(row)
     )
 
 
@@ -92,30 +93,57 @@ def _follow(ledger: Ledger, row: Row, *, running: bool) -> dict[str, Any]:
     return {"follow": lag.shown(ledger, row["run"], until=None if running else row["finished"])}
 
 
+def _staged(row: Row) -> bool:
+    return row["kind"] == "copy" and bool(json.loads(row["plan"]).get("route") == "staged")
+
+
+def _load(row: Row) -> dict[str, Any]:
+    """Return how far the target's own load of the staged files is, None before it has begun; nothing for runs without staged files."""
+    if not _staged(row):
+        return {}
+    seen = json.loads(row["facts"]).get("load")
+    return {"load": seen and {name: value for name, value in seen.items() if name != "since"}}
+
+
 def _shares(row: Row, done: int, status: str) -> dict[str, float]:
-    """Return how much of the source was copied (by a dry run: read), and how much of what there is to prove was proved."""
+    """Return how much of the source was copied (by a dry run: read), and how much of what there is to prove was proved.
+
+    On the staged route what was copied lies in files, and ``loaded`` is how much of them the target has loaded.
+    """
+    staged = _staged(row)
     if status in ("proven", "differs", "incomplete"):
-        return {"copied": 1.0, "proved": 1.0}
+        return {"copied": 1.0, "proved": 1.0} | ({"loaded": 1.0} if staged else {})
     copied = min(1.0, done / row["total"]) if row["total"] else 0.0
-    if row["to_verify"] or row["phase"] in ("following", "finishing", "verifying"):  # a filter may have left out some of the total
+    if row["to_verify"] or row["phase"] in ("following", "finishing", "importing", "verifying"):  # a filter may have left out some of the total
         copied = 1.0
     # a proof begins anew with every attempt: until it does, how far the last one came counts for nothing
     begun = row["to_verify"] and (status != "running" or row["phase"] == "verifying")
-    return {"copied": copied, "proved": min(1.0, row["verified"] / row["to_verify"]) if begun else 0.0}
+    shares = {"copied": copied, "proved": min(1.0, row["verified"] / row["to_verify"]) if begun else 0.0}
+    if staged:
+        load = json.loads(row["facts"]).get("load") or {"done": False, "share": 0.0}
+        shares["loaded"] = 1.0 if load["done"] or row["phase"] == "verifying" else load["share"]
+    return shares
 
 
 def _progress(kind: str, shares: dict[str, float]) -> float:
-    """Return the share of the work done: copying counts three quarters, proving the rest."""
+    """Return the share of the work done: copying counts three quarters, proving the rest; a load takes a quarter from the copying."""
     if kind == "verify":
         return shares["proved"]
+    if "loaded" in shares:
+        return 0.5 * shares["copied"] + 0.25 * shares["loaded"] + 0.25 * shares["proved"]
     return shares["copied"] if kind == "dry-run" else 0.75 * shares["copied"] + 0.25 * shares["proved"]
 
 
 def _eta(row: Row, done: int, rate: float) -> float | None:
+    if row["phase"] == "importing" and (load := json.loads(row["facts"]).get("load")):
+        return float((time.time() - load["since"]) * (1 - load["share"]) / load["share"]) if load["share"] else None
     return (row["total"] - done) / rate if rate and row["phase"] == "copying" and row["total"] >= done else None
 
 
-def _recent_rate(ledger: Ledger, row: Row) -> float:
+def _rate(ledger: Ledger, row: Row) -> float:
+    """Return the records/s of the last seconds, of an import those since it was first seen: the store counts in leaps."""
+    if row["phase"] == "importing" and (load := json.loads(row["facts"]).get("load")):
+        return float(load["records"] / max(1.0, time.time() - load["since"]))
     since = max(row["started"], time.time() - _RECENT_SECONDS)
     found = ledger.row("SELECT COALESCE(SUM(scanned),0) AS records FROM checkpoints WHERE run=? AND at>=?", (row["run"], since))
     elapsed = time.time() - since

@@ -2,6 +2,6 @@
 
 from migrator.staging.findings import staged_findings
 from migrator.staging.load import Watch
-from migrator.staging.target import StagedTarget, capabilities_of, opened, records_of
+from migrator.staging.target import StagedTarget, abandon, capabilities_of, opened, records_of
 
-__all__ = ["StagedTarget", "Watch", "capabilities_of", "opened", "records_of", "staged_findings"]
+__all__ = ["StagedTarget", "Watch", "abandon", "capabilities_of", "opened", "records_of", "staged_findings"]

@@ -13,13 +13,15 @@ from migrator.staging.target import area, capabilities_of, records_of
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from migrator.model import Collection, Endpoint, Plan
 
 _SHOWN = 3
+_LITTLE = 0.1
+"""Megabytes below which a size is not worth a figure."""
 
 
 def staged_findings(plan: Plan, collection: Collection, existing: Collection | None, sample: list[pa.RecordBatch]) -> list[Finding]:
@@ -30,23 +32,34 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
     if not connector(plan.target.connector).capabilities(plan.target).bulk_loads:
         return [Finding("blocking", "route_unavailable", f"{plan.target.connector} cannot load staged files by itself", "use --route direct")]
     if plan.staging is None:
-        fix = "add --staging parquet:s3://bucket/prefix"
+        fix = "say where they go: --staging parquet:s3://bucket/prefix"
         return [Finding("blocking", "staging_missing", "the staged route needs a place for its files", fix)]
     try:
         uri = area(plan.staging).address(plan.staging)
-        _ask_target(plan, uri)
+        told = _ask_target(plan, plan.staging, uri)
     except (ConfigError, PlanError) as error:
         return [Finding("blocking", error.code, error.message, error.fix)]
     names = _filled(plan, collection, sample)
     findings = [*_options(plan), *_namespaces(plan, plan.staging, names, existing), *_sizes(plan, collection, names)]
-    kept = f"the records are written to {uri} first; the files stay there when the run is done"
-    return [*findings, Finding("info", "staging_kept", kept, "remove them once you need them no more")]
+    kept = f"the records are written to {uri} first, {_size(plan, collection, sample)}; the files stay there when the run is done"
+    return [*findings, *told, Finding("info", "staging_kept", kept, "remove them once you need them no more")]
 
 
-def _ask_target(plan: Plan, uri: str) -> None:
+def _ask_target(plan: Plan, staging: Endpoint, uri: str) -> Sequence[Finding]:
     with opened_target(plan.target) as target:
-        if isinstance(target, BulkLoader):
-            target.loadable(uri)
+        return target.loadable(uri, area(staging).server(staging)) if isinstance(target, BulkLoader) else ()
+
+
+def _size(plan: Plan, collection: Collection, sample: list[pa.RecordBatch]) -> str:
+    """Return about how much will be staged, judged from a sample as uncompressed."""
+    chosen = plan.selection.namespaces
+    records = sum(count for name, count in collection.namespaces.items() if chosen is None or name in chosen)
+    rows = sum(map(len, sample))
+    a_record = sum(batch.nbytes for batch in sample) / rows if rows else 0.0
+    megabytes = records * a_record / 1_000_000
+    if megabytes < _LITTLE:
+        return f"under {_LITTLE} MB"
+    return f"{'at most' if plan.selection.filter is not None else 'about'} {megabytes:,.1f} MB"
 
 
 def _options(plan: Plan) -> Iterator[Finding]:

@@ -11,20 +11,21 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migrator.errors import PermanentError
+from migrator.errors import MigratorError, PermanentError
 from migrator.failpoints import failpoint
+from migrator.model import LoadProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from migrator.model import LoadProgress
     from migrator.protocols import BulkLoader
 
 PAUSES = (0.2, 15.0)
 """Seconds between two looks at a job: the first, growing to the longest. A load takes minutes to hours."""
-_OVER = ("import_failed", "not_found")
+_OVER = ("import_failed", "import_cancelled", "not_found")
 """Codes of errors after which a job will not bring anything any more."""
+_NOTHING = LoadProgress(done=False, share=0.0, records=0)
 _SHARE_SAID = 0.1
 """How much further a job must be to be worth another line in the log."""
 
@@ -45,6 +46,10 @@ class Watch:
     """Waits so many seconds; raises when the run was asked to stop."""
     log: Callable[[str, str], None]
     patiently: Patiently
+    saw: Callable[[str, LoadProgress], None]
+    """Told at each look how far a job is; of the job "" when one is over without having brought anything."""
+    cancelled: Callable[[], bool]
+    """Whether the run was asked to end for good: its job at the store is then to end with it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def noted(path: Path) -> Note | None:
 def load(loader: BulkLoader, uri: str, watch: Watch) -> LoadProgress:
     """Have ``uri`` loaded, or go on watching the load begun before; return its last state.
 
-    A failed job is started once more. Raise ``PermanentError`` with the store's reason when that fails as well; a later call starts anew.
+    A failed job is started once more. Raise ``PermanentError`` with the store's reason when that fails as well, or when somebody cancelled it;
+    a later call starts anew.
     """
     note = noted(watch.note)
     while True:
@@ -95,11 +101,36 @@ def load(loader: BulkLoader, uri: str, watch: Watch) -> LoadProgress:
         except PermanentError as error:
             if error.code not in _OVER:  # the job goes on though we may not look: a key was revoked
                 raise
+            watch.saw("", _NOTHING)
+            if error.code == "import_cancelled":  # by whoever may: it is not for us to overrule that
+                raise
             if note.failed or error.code == "not_found":
                 watch.note.unlink()
                 raise _with_first_reason(error, note.failed) from error
             watch.log("warning", f"{error.message}; started once more")
             note = _intended(loader, uri, watch, failed=error.message)
+
+
+def cancel(loader: BulkLoader, job: str, log: Callable[[str, str], None]) -> None:
+    """Ask the store to end ``job``, and say in the log what came of it: a run that is cancelled ends either way."""
+    try:
+        if loader.poll(job).done:
+            log("info", f"import {job} is complete already: what it brought stays in the target")
+            return
+        loader.cancel(job)
+    except MigratorError as error:
+        over = error.code in _OVER
+        log("info" if over else "warning", error.message if over else f"import {job} could not be cancelled and may go on at the store: {error.message}")
+    else:
+        log("info", f"import {job} cancelled at the store; the staged files stay")
+
+
+def left_behind(loader: BulkLoader, uri: str, path: Path) -> str:
+    """Return the job that a run which nobody drives any more started and did not see through, "" when there is none."""
+    note = noted(path)
+    if note is None or note.done:
+        return ""
+    return note.job or next((job for job in loader.loads(uri) if job not in note.before), "")
 
 
 def done(watch: Watch) -> None:
@@ -110,11 +141,11 @@ def done(watch: Watch) -> None:
 
 def _started(loader: BulkLoader, uri: str, note: Note | None, watch: Watch) -> Note:
     """Return the note with a job: that of an earlier attempt if there was one, else a new one."""
-    if note is not None and note.job:
+    if note is not None and note.job and not _cancelled_meanwhile(loader, note.job, watch):
         watch.log("info", f"going on with import {note.job} from {uri}")
         return note
     ours: list[str] = []
-    if note is None:
+    if note is None or note.job:
         note = _intended(loader, uri, watch)
     else:
         ours = [job for job in _known(loader, uri, watch) if job not in note.before]
@@ -125,6 +156,18 @@ def _started(loader: BulkLoader, uri: str, note: Note | None, watch: Watch) -> N
     watch.log("info", f"import {job} from {uri} " + ("was started before: going on with it" if ours else "started"))
     failpoint("staging.load_noted")
     return note
+
+
+def _cancelled_meanwhile(loader: BulkLoader, job: str, watch: Watch) -> bool:
+    """Return whether the job of an earlier attempt was cancelled; resuming the run then asks for another."""
+    try:
+        watch.patiently(f"looking at import {job}", lambda: loader.poll(job))
+    except PermanentError as error:
+        if error.code != "import_cancelled":  # what else there is to say of it is said while it is watched
+            return False
+        watch.log("info", f"{error.message}: starting another")
+        return True
+    return False
 
 
 def _intended(loader: BulkLoader, uri: str, watch: Watch, *, failed: str = "") -> Note:
@@ -139,11 +182,21 @@ def _known(loader: BulkLoader, uri: str, watch: Watch) -> list[str]:
 
 
 def _watched(loader: BulkLoader, job: str, watch: Watch) -> LoadProgress:
-    """Look at the job until it is done."""
+    """Look at the job until it is done; end it when the run was asked to end for good."""
+    try:
+        return _looked(loader, job, watch)
+    except Exception:
+        if watch.cancelled():
+            cancel(loader, job, watch.log)
+        raise
+
+
+def _looked(loader: BulkLoader, job: str, watch: Watch) -> LoadProgress:
     pause, longest = PAUSES
     said = 0.0
     while True:
         progress: LoadProgress = watch.patiently(f"looking at import {job}", lambda: loader.poll(job))
+        watch.saw(job, progress)
         if progress.done:
             return progress
         if progress.share >= said + _SHARE_SAID:

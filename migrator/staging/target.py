@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors import connector, opened_target
-from migrator.errors import ConfigError, RejectedRecordsError
+from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
 from migrator.protocols import BulkLoader, PartKeeper, StagingArea
 from migrator.staging import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from migrator.model import Capabilities, Collection, Endpoint, Plan
     from migrator.protocols import Target
@@ -67,6 +68,18 @@ def opened(plan: Plan, watch: Watch) -> closing[Target]:
         both = StagedTarget(staging, cast("Target", target), files, plan.staging, watch)
         stack.pop_all()  # what was opened is closed by ``both`` from here on
         return closing(cast("Target", both))
+
+
+def abandon(plan: Plan, note: Path, log: Callable[[str, str], None]) -> None:
+    """End what a cancelled run that nobody drives left going on at the store, as far as ``note`` tells; the log says what came of it."""
+    if plan.staging is None or not note.exists():
+        return
+    try:
+        with opened_target(plan.target) as target:
+            if isinstance(target, BulkLoader) and (job := load.left_behind(target, area(plan.staging).address(plan.staging), note)):
+                load.cancel(target, job, log)
+    except MigratorError as error:  # it is cancelled all the same
+        log("warning", f"the target cannot be asked to end an import, which may go on there: {error.message}")
 
 
 class StagedTarget:

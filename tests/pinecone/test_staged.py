@@ -211,7 +211,7 @@ def test_a_failed_import_is_started_once_more(full, service, staged, reading):
     reading(before=failing(1))
     run = service.start(staged())
     assert service.wait(run, 60)["status"] == "proven", log(service, run)
-    assert "import 101 ended: file 101 is not to my taste; started once more" in log(service, run)
+    assert "import 101 failed: file 101 is not to my taste; started once more" in log(service, run)
     assert [status for status, _ in jobs(full)] == ["Failed", "Completed"]
 
 
@@ -363,7 +363,7 @@ class Forgetful:
 
 
 def test_a_start_whose_answer_was_lost_is_found_again_and_a_job_of_before_is_not_taken_for_it(tmp_path):
-    watch = load.Watch(tmp_path / "import.json", lambda _seconds: None, lambda *_: None, lambda _doing, action: action())
+    watch = load.Watch(tmp_path / "import.json", lambda _seconds: None, lambda *_: None, lambda _doing, action: action(), lambda *_: None, lambda: False)
     loader = Forgetful()
     with pytest.raises(TransientError):
         load.load(loader, "s3://bucket/x", watch)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.examination import examine
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
     from migrator.model import Endpoint
 
-__all__ = ["address", "capabilities", "examine", "files", "open_source", "open_target", "spells"]
+__all__ = ["address", "capabilities", "examine", "files", "open_source", "open_target", "server", "spells"]
 
 _PLAIN_ADDRESS = re.compile(r"s3://[A-Za-z0-9._/=+@,-]+")
 """Programs disagree on what a percent sign or a space in an address means."""
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
@@ -59,6 +61,12 @@ def address(endpoint: Endpoint) -> str:
         message = f"{uri} has characters that programs read in several ways"
         raise ConfigError(message, fix="stage under a prefix of ASCII letters, digits and ._/=+@,-", code="bad_endpoint")
     return uri
+
+
+def server(endpoint: Endpoint) -> str:
+    """Return the S3 server of a bucket that is not on AWS, "" for the others and for folders."""
+    given = endpoint.options.get("endpoint", "")
+    return "" if (urlsplit(given).hostname or "").endswith(_AMAZON) else given
 
 
 def spells(namespace: str) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from migrator.connectors.pinecone.control import Control, Index
     from migrator.connectors.pinecone.options import Settings
     from migrator.connectors.pinecone.wire import Item
-    from migrator.model import Collection, LoadProgress, Metric, Plan, Rejected
+    from migrator.model import Collection, Finding, LoadProgress, Metric, Plan, Rejected
 
 
 _MARKED_NAMESPACES = 100
@@ -133,9 +133,9 @@ class PineconeTarget:
         if self._loaded:
             wait_until_counted(connection, self._loaded)
 
-    def loadable(self, uri: str) -> None:
-        """Raise ``PlanError`` when the index cannot import from ``uri``."""
-        bulk.check(self._settings, self._control.find(), uri, self._control.address)
+    def loadable(self, uri: str, server: str) -> list[Finding]:
+        """Return what to know before the index imports from ``uri``. Raise ``PlanError`` when it cannot."""
+        return bulk.check(self._settings, self._control.find(), uri, server, self._control.address)
 
     def load(self, uri: str) -> str:
         """Start to import the folder ``uri`` and return the import's id."""
@@ -151,6 +151,10 @@ class PineconeTarget:
         if progress.done:
             self._loaded = progress.records
         return progress
+
+    def cancel(self, job: str) -> None:
+        """End an import that is not finished."""
+        self._importer().cancel(job)
 
     def _importer(self) -> bulk.BulkImport:
         index = self._opened().index
