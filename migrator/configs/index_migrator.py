@@ -37,7 +37,7 @@ _NOT_NEEDED = {
     "run_validation_after_every_batch": "every batch leaves a digest, and each run ends with the whole target read back and compared",
     "verify_mode": "every run ends with a proof: the target is read back and compared with what the source gave",
     "parquet_write_back_batch_size": "nothing is written back to the source",
-    "prime_index_store": "the ids of the source are enumerated and kept by each run itself",
+    "prime_index_store": "the ids of the source are enumerated and kept by each run itself (the tool listed them and ended; this copies)",
 }
 
 
@@ -164,7 +164,8 @@ def _parquet(found: Settings, notes: list[Finding]) -> Endpoint | None:
     else:
         resource = f"./{_index(found, 'source_index')}-parquet"
     message = f"writes to {resource}, a folder a namespace, with sparse values, laid out for Pinecone's bulk import"
-    notes.append(found.note("write_to_parquet", f"{message}; the target index is not written"))
+    at_once = f"to have the target index import them in the same run: --route staged --staging parquet:{resource}" if remote else ""
+    notes.append(found.note("write_to_parquet", f"{message}; the target index is not written", at_once))
     return Endpoint("parquet", resource)
 
 

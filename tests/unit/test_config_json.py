@@ -286,6 +286,15 @@ def test_parquet_takes_the_place_of_the_target_which_can_be_loaded_from_it():
     assert (render(alone.plan.target), alone.then) == ("parquet:s3://bucket/in/here", ())
 
 
+def test_filling_the_list_of_ids_is_no_import_into_the_target():
+    """prime_index_store has the tool list the source's ids and end: beside save_to_s3 it asks for no staged run."""
+    found = convert({**PLAIN, "prime_index_store": True, "save_to_s3": True, "write_to_parquet": True, "bucket_name": "bucket", "s3_folder_name": "in"})
+    assert (found.plan.route, found.plan.staging, render(found.plan.target)) == ("direct", None, "parquet:s3://bucket/in")
+    assert "prime_index_store is not needed" in notes(found)
+    assert "this copies" in notes(found)
+    assert "--route staged --staging parquet:s3://bucket/in" in "\n".join(note.fix for note in found.notes)
+
+
 def test_what_is_no_copy():
     verify = convert({**CODE, "verify_only": True, "reset_migration_flags": True})
     assert (verify.action, verify.plan.follow, verify.plan.mapping) == ("verify", None, Mapping("english"))
