@@ -30,6 +30,7 @@ __all__ = [
     "Inspection",
     "PlanOptions",
     "Service",
+    "bulk_loads",
     "command",
     "convert_config",
     "cost_basis",
@@ -65,6 +66,11 @@ def default_home() -> Path:
 def stores() -> dict[str, Capabilities]:
     """Return every store there is, with its abilities; the in-memory one, which serves tests, left out."""
     return {name: connector(name).capabilities() for name in sorted(REGISTRY) if name != "memory"}
+
+
+def bulk_loads(endpoint: str) -> bool:
+    """Return whether the store of ``endpoint`` can load files by itself, so that records may go to it by the staged route."""
+    return connector(parse(endpoint).connector).capabilities().bulk_loads
 
 
 class Service:

@@ -12,6 +12,8 @@ from migrator.model import Endpoint
 from ui import hosting, kit, profiles, state, stores, uploads, words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ui.stores import Field, Store
     from ui.uploads import Kept
 
@@ -66,26 +68,32 @@ def _endpoint(side: str, store: Store, way: str) -> str:
         return ""
     known = {"", "ids", "metadata"} if way == UPLOAD else set()  # what was typed elsewhere is no part of an upload
     values = found | _fields(side, store, frozenset(known))
-    given = _secrets(side, store, way)
+    given = ask_secrets(side, store, way)
     if any(field.required and not values.get(field.name) for field in store.fields):
         return ""
-    others = endpoints.parse(f"{store.connector}:?{values.pop('*')}").options if "*" in values else {}
-    resource = values.pop("")
-    return endpoints.render(Endpoint(store.connector, resource, {**values, **given, **others}))
+    return composed(store, values, given)
+
+
+def composed(store: Store, values: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """Return the endpoint that the fields' ``values`` and the secrets' references describe. Raise ``ConfigError`` for other options in disorder."""
+    others = endpoints.parse(f"{store.connector}:?{values['*']}").options if "*" in values else {}
+    options = {name: value for name, value in values.items() if name not in {"", "*"}}
+    return endpoints.render(Endpoint(store.connector, values[""], {**options, **given, **others}))
 
 
 def _fields(side: str, store: Store, known: frozenset[str]) -> dict[str, str]:
     """Ask for the fields of ``store`` that are not ``known`` from an upload, the rare ones folded away."""
     asked = [field for field in store.fields if side in field.sides and field.name not in known]
-    values = {field.name: _field(side, store, field) for field in asked if not field.more}
+    values = {field.name: ask(side, store, field) for field in asked if not field.more}
     rare = [field for field in asked if field.more]
     if rare:
         with st.expander("More settings", icon=":material/tune:", key=f"{side}_{store.connector}_more"):
-            values |= {field.name: _field(side, store, field) for field in rare}
+            values |= {field.name: ask(side, store, field) for field in rare}
     return {name: value for name, value in values.items() if value}
 
 
-def _field(side: str, store: Store, field: Field) -> str:
+def ask(side: str, store: Store, field: Field) -> str:
+    """Draw the widget of one field and return what it says, "" for nothing or its default."""
     key = field_key(side, store, field.name)
     if field.choices:
         st.session_state.setdefault(key, field.choices[0])
@@ -100,7 +108,7 @@ def field_key(side: str, store: Store, name: str) -> str:
     return f"{side}_{store.connector}_{name or 'resource'}"
 
 
-def _secrets(side: str, store: Store, way: str) -> dict[str, str]:
+def ask_secrets(side: str, store: Store, way: str) -> dict[str, str]:
     """Return the secrets as references: typed ones stay in this process's memory, the others are read from the environment."""
     given = {}
     for secret in store.secrets:
@@ -119,6 +127,11 @@ def _secrets(side: str, store: Store, way: str) -> dict[str, str]:
     return given
 
 
+def as_text(options: Mapping[str, str]) -> str:
+    """Return options as the field for other options takes them."""
+    return endpoints.render(Endpoint("", "", options)).partition("?")[2]
+
+
 def _saved(side: str, store: Store) -> str:
     home, owner = state.service().home, state.owner()
     known = {name: text for name, text in profiles.load(home, owner).items() if endpoints.parse(text).connector == store.connector}
@@ -128,7 +141,7 @@ def _saved(side: str, store: Store) -> str:
     name = st.selectbox("Profile", list(known), key=f"{side}_{store.connector}_profile", **KEEP)
     st.code(known[name], language=None, wrap_lines=True)
     parsed = endpoints.parse(known[name])
-    given = {} if any(secret.name in parsed.options for secret in store.secrets) else _secrets(side, store, ENTER)
+    given = {} if any(secret.name in parsed.options for secret in store.secrets) else ask_secrets(side, store, ENTER)
     st.button("Forget this profile", icon=":material/delete:", type="tertiary", key=f"{side}_forget", on_click=profiles.forget, args=(home, owner, name))
     return endpoints.render(Endpoint(parsed.connector, parsed.resource, {**parsed.options, **given}))
 
@@ -227,7 +240,7 @@ def fill(side: str, text: str) -> None:
     variables = {secret.name: f"env:{secret.variable}" for secret in store.secrets}
     from_environment = bool(variables) and all(options.get(name) == value for name, value in variables.items())
     asked = {field.name for field in store.fields} | (set(variables) if from_environment else set())
-    options["*"] = "&".join(f"{name}={value}" for name, value in options.items() if name not in asked)
+    options["*"] = as_text({name: value for name, value in options.items() if name not in asked})
     st.session_state[f"{side}_store"] = endpoint.connector
     st.session_state[f"{side}_{store.connector}_way"] = ENVIRONMENT if from_environment else ENTER
     for field in store.fields:

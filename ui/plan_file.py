@@ -56,13 +56,13 @@ def _convert(text: str) -> None:
 
 def _fill(plan: Plan, keys: Mapping[str, str]) -> None:
     """Fill both cards and the options; ``keys`` are secrets the file gave literally, by the variable the plan names in their place."""
+    plan_options.fill(plan)  # first: what it refuses leaves the page as it was
     for side, endpoint in ((state.SOURCE, plan.source), (state.TARGET, plan.target)):
         given = {name: keys[value.removeprefix("env:")] for name, value in endpoint.options.items() if value.removeprefix("env:") in keys}
         rest = {name: value for name, value in endpoint.options.items() if name not in given}
         endpoint_card.fill(side, endpoints.render(Endpoint(endpoint.connector, endpoint.resource, rest)))
         for name, secret in given.items():
             st.session_state[endpoint_card.field_key(side, stores.named(endpoint.connector), name)] = secret
-    plan_options.fill(plan)
 
 
 def _text(content: bytes) -> str:

@@ -12,6 +12,7 @@ from migrator import routing as rules
 from migrator.errors import ConfigError
 from migrator.model import Follow
 from migrator.service import PlanOptions
+from ui import staging_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "plan_deletes": False,
     "plan_changes": Follow.changes,
     "plan_stamp": False,
+    "plan_route": "direct",
 }
 MISSING = {rules.KEEP: "Keep its own", rules.DEFAULT: "Default", rules.REJECT: "Reject"}
 ENCODING = {"reject": "Reject", "percent": "Encode", "decode": "Decode"}
@@ -59,7 +61,7 @@ def routing() -> tuple[str | None, str | None]:
 
 
 def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
-    """Return the options as they stand. Raise ``ConfigError`` when the filter is no JSON."""
+    """Return the options as they stand. Raise ``ConfigError`` when the filter is no JSON, or the files' place not to be named here."""
     chosen = {key.removeprefix("plan_"): st.session_state[key] for key in DEFAULTS}
     into, by = routing()
     return PlanOptions(
@@ -77,6 +79,8 @@ def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
         id_encoding=chosen["id_encoding"],
         follow=Follow(chosen["interval"], chosen["deletes"], chosen["changes"]) if chosen["follow"] else None,
         stamp=chosen["stamp"],
+        route=chosen["route"],
+        staging=staging_form.endpoint(),
     )
 
 
@@ -93,7 +97,8 @@ def _filter(text: str) -> Mapping[str, Any] | None:
 
 
 def fill(plan: Plan) -> None:
-    """Set the options to those of ``plan``, and which namespaces are ticked at first."""
+    """Set the options to those of ``plan``, and which namespaces are ticked at first. Raise ``ConfigError`` for what no widget can hold."""
+    st.session_state.update(staging_form.filled(plan))
     st.session_state["plan_wanted"] = plan.selection.namespaces
     filter_ = json.dumps(dict(plan.selection.filter)) if plan.selection.filter is not None else ""
     values = {
@@ -125,6 +130,7 @@ def draw(collection: Collection, *, consent: bool) -> None:
     """Draw the widgets. The consent to a loss appears only when there is one to consent to."""
     if consent:
         st.checkbox("I accept the losses named above", key="plan_accept_lossy", **KEEP)
+    staging_form.draw()
     st.segmented_control(
         "When the target has the id",
         list(CONFLICT),

@@ -7,21 +7,12 @@ from typing import Any
 import streamlit as st
 from streamlit import column_config as columns
 
-from ui import charts, cutover_view, follow_view, kit, run_list, state, words
+from ui import charts, cutover_view, follow_view, kit, load_view, run_list, run_words, state, words
 from ui.run_list import FINISHED
 
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
-ASKED = {"pause": "pausing", "cancel": "cancelling", "finish": "a last pass, then the proof,"}
-WHEN = {
-    "copying": "after the batches under way",
-    "following": "after the batches under way",
-    "finishing": "once the target is ready",
-    "verifying": "after the batches being read",
-}
-"""What a run that was asked to stop does first: only between two steps can it be stopped."""
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
-PHASE = {"preparing": "preparing", "copying": "copying", "following": "following", "finishing": "finishing the target", "verifying": "proving"}
 
 
 def draw(run: str) -> None:
@@ -41,6 +32,7 @@ def _live(run: str) -> None:
             st.rerun()  # once: the page then knows the new state and sets its pace by it
         _head(seen)
         _outcome(seen)
+        load_view.draw(seen)
         _figures(seen)
         follow_view.draw(seen)
         _charts(seen)
@@ -53,44 +45,10 @@ def _head(seen: dict[str, Any]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             run_list.badge(seen)
-            st.caption(kit.plain(_sentence(seen)), width="content")
+            st.caption(kit.plain(run_words.sentence(seen)), width="content")
         with st.container(horizontal=True, width="content"):
             _controls(seen)
-    st.progress(max(0.0, min(1.0, seen["progress"])), text=progress_text(seen))
-
-
-def progress_text(seen: dict[str, Any]) -> str:
-    """Return what the progress bar of a run is made of: its length alone would contradict the records counted beside it."""
-    copied, proved = (words.percent(seen["shares"][name], 0) for name in ("copied", "proved"))
-    if seen["kind"] == "dry-run":
-        return f"read {copied}"
-    if seen["kind"] == "verify" or seen["status"] in {"differs", "incomplete"}:
-        return f"compared {proved}"
-    if seen["status"] == "proven":
-        return f"copied {copied} · proved {proved}"
-    return f"copied {copied} · proved {proved} — the copy is three quarters of this bar, the proof the last"
-
-
-def _sentence(seen: dict[str, Any]) -> str:
-    scanned, total = seen["counts"]["scanned"], seen["total"]
-    words_ = [f"{words.count(scanned)} of {words.count(total)} records"] if total else []
-    if seen["kind"] == "verify":  # its total is that of both sides
-        words_ = [f"{words.count(total)} records on both sides together"] if total else []
-    if seen["status"] == "running":
-        words_.insert(0, _doing(seen))
-    words_.append(f"{words.duration(seen['seconds'])} elapsed")
-    if seen["attempt"] > 1:
-        words_.append(f"attempt {seen['attempt']}")
-    if seen["kind"] == "dry-run":
-        words_.append("dry run, nothing is written")
-    return " · ".join(words_)
-
-
-def _doing(seen: dict[str, Any]) -> str:
-    """Return what a running run does now, or will do once it is through with the step it is in."""
-    if seen["asked"]:
-        return f"{ASKED[seen['asked']]} {WHEN.get(seen['phase'], 'once this step is done')}"
-    return PHASE.get(seen["phase"], "") or "starting"
+    st.progress(max(0.0, min(1.0, seen["progress"])), text=run_words.progress_text(seen))
 
 
 def _controls(seen: dict[str, Any]) -> None:
@@ -100,7 +58,7 @@ def _controls(seen: dict[str, Any]) -> None:
         _control("Pause", ":material/pause:", service.pause, run, disabled=asked)
     if status in RESUMABLE:
         _control("Resume", ":material/play_arrow:", service.resume, run, primary=True)
-    if status in {"running", "paused", "interrupted"}:
+    if status in {"running", "paused", "interrupted"} or (status == "failed" and load_view.stopped(seen)):
         _control("Cancel", ":material/stop:", service.cancel, run, disabled=asked)
     found = "See the proof" if status == "proven" else "See what was found"
     if status in FINISHED and seen["kind"] != "dry-run" and st.button(found, icon=":material/fact_check:", type="primary", key="to_verify"):
@@ -119,9 +77,11 @@ def _outcome(seen: dict[str, Any]) -> None:
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
     elif status == "interrupted":
-        st.warning("The process that ran this was stopped. Nothing is lost: resume it, it goes on after its last checkpoint.", icon=":material/power_off:")
+        going_on = f"Nothing is lost: resume it, it goes on after its last checkpoint. {load_view.stopped(seen)}"
+        st.warning(f"The process that ran this was stopped. {going_on}", icon=":material/power_off:")
     elif status == "cancelled":
-        st.info("Cancelled. What was written stays in the target, and the figures below are those at the end.", icon=":material/stop:")
+        stays = f"What was written stays in {load_view.where(seen)}, and the figures below are those at the end."
+        st.info(f"Cancelled. {stays} {load_view.stopped(seen)}", icon=":material/stop:")
     elif seen["kind"] == "dry-run" and status in FINISHED:
         would = f"{words.count(counts['copied'])} would be copied" + (f", {words.count(counts['rejected'])} would be rejected" if counts["rejected"] else "")
         st.info(f"Dry run done: every record was read and mapped, nothing was written. {would}.", icon=":material/science:")
@@ -130,9 +90,8 @@ def _outcome(seen: dict[str, Any]) -> None:
     elif status == "differs":
         st.error("**Not the same.** Source and target do not hold the same records.", icon=":material/difference:")
     if status == "failed":
-        st.info(
-            "Failed. What was written stays in the target. Once the cause is mended, resume it: it goes on after its last checkpoint.", icon=":material/error:"
-        )
+        stays = f"Failed. What was written stays in {load_view.where(seen)}."
+        st.info(f"{stays} Once the cause is mended, resume it: it goes on after its last checkpoint. {load_view.stopped(seen)}", icon=":material/error:")
 
 
 def _figures(seen: dict[str, Any]) -> None:
@@ -147,14 +106,14 @@ def _figures(seen: dict[str, Any]) -> None:
 
 
 def _speed(seen: dict[str, Any]) -> None:
-    rates = [point[1] for point in seen["throughput"][-RECENT:]]
+    rates = [] if seen["phase"] == "importing" else [point[1] for point in seen["throughput"][-RECENT:]]  # those are of what was written to the files
     caption = "" if rates[FEW:] else "records a second"
     kit.card("Throughput", f"{words.count(seen['records_per_second'])} /s", caption, icon=":material/speed:", chart=rates[FEW:] and rates)
 
 
 def _time(seen: dict[str, Any]) -> None:
     if seen["status"] == "running":
-        kit.card("Time left", words.duration(seen["eta_seconds"]), _basis(seen), icon=":material/timer:")
+        kit.card("Time left", words.duration(seen["eta_seconds"]), run_words.basis(seen), icon=":material/timer:")
     else:
         ended = f"ended {words.moment(seen['finished'])}" if seen["finished"] else ""
         kit.card("Time taken", words.duration(seen["seconds"]), ended, icon=":material/timer:")
@@ -175,10 +134,6 @@ def _losses(seen: dict[str, Any]) -> None:
         kit.card("Rejected records", words.count(counts["rejected"]), "kept with their reasons", icon=":material/error:", tone="red")
     else:
         kit.card("Rejected records", "0", accounted, icon=":material/error:")
-
-
-def _basis(seen: dict[str, Any]) -> str:
-    return "at the speed of the last 10 s" if seen["eta_seconds"] is not None else PHASE.get(seen["phase"], "")
 
 
 def _charts(seen: dict[str, Any]) -> None:

@@ -142,6 +142,14 @@ PINECONE = Store(
             more=True,
         ),
         Field(
+            "integration",
+            "Storage integration",
+            "a12b3d4c-47d2-…",
+            "Lets Pinecone import from a private bucket: its id, from the Pinecone console. Only for the route of staged files.",
+            sides=TARGET_ONLY,
+            more=True,
+        ),
+        Field(
             "ids",
             "Ids of a pod index",
             "/data/ids.txt",

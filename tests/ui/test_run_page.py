@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from migrator.connectors.milvus.target import MilvusTarget
 from tests.ui.conftest import ENTRY, RECORDS, copied, goto, index, shown
-from ui import run_view, state
+from ui import run_words, state
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ SEEN = {"kind": "copy", "status": "cancelled", "shares": {"copied": 0.552, "prov
     ],
 )
 def test_the_bar_names_what_it_is_made_of(changes, text):
-    assert run_view.progress_text(SEEN | changes).split(" — ")[0] == text
+    assert run_words.progress_text(SEEN | changes).split(" — ")[0] == text
 
 
 def test_the_link_of_a_run_opens_it(app, service, target, tmp_path):
