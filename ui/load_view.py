@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from migrator.configs import from_data
 from ui import kit, words
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def _stage(label: str, share: float, caption: str, icon: str) -> None:
 
 
 def _written(seen: Mapping[str, Any]) -> str:
-    staging = from_data(seen["plan"]).staging
-    where = f" in {words.endpoint(staging)}" if staging is not None else ""
+    where = f" in {words.endpoint(staging)}" if (staging := seen["plan"]["staging"]) else ""
     kept = "; they stay there" if seen["shares"]["copied"] >= DONE else ""
     return f"{words.several(seen['counts']['copied'], 'record')}{where}{kept}"
 

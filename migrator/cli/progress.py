@@ -44,6 +44,12 @@ def _line(status: dict[str, Any]) -> str:
     return f"{status['phase']}: {status['progress']:.0%}, {status['counts']['scanned']:,} records, {status['records_per_second']:,.0f}/s"
 
 
+def _moved(status: dict[str, Any]) -> int:
+    """Return how many records the phase has brought so far."""
+    load = status.get("load") if status["phase"] == "importing" else None
+    return int(load["records"] if load else status["counts"]["scanned"])
+
+
 def _keys(service: Service, run: str) -> Callable[[], None]:
     """Return what looks whether q and Enter were pressed, which tells a run to stop following; nothing where nobody could press them."""
     if service.manager.plan(run).follow is None or sys.stdin is None or not sys.stdin.isatty():
@@ -72,7 +78,5 @@ def _bar(service: Service, run: str) -> dict[str, Any]:
         while not service.manager.wait(run, 0.3):
             obey()
             status = service.status(run)
-            load = status.get("load") if status["phase"] == "importing" else None
-            records = load["records"] if load else status["counts"]["scanned"]
-            progress.update(task, completed=status["progress"], description=status["phase"], records=records, rate=status["records_per_second"])
+            progress.update(task, completed=status["progress"], description=status["phase"], records=_moved(status), rate=status["records_per_second"])
     return service.status(run)

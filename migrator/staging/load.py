@@ -140,20 +140,22 @@ def done(watch: Watch) -> None:
 
 
 def _started(loader: BulkLoader, uri: str, note: Note | None, watch: Watch) -> Note:
-    """Return the note with a job: that of an earlier attempt if there was one, else a new one."""
-    if note is not None and note.job and not _cancelled_meanwhile(loader, note.job, watch):
-        watch.log("info", f"going on with import {note.job} from {uri}")
-        return note
-    ours: list[str] = []
-    if note is None or note.job:
-        note = _intended(loader, uri, watch)
+    """Return the note with a job: that of an earlier attempt if it was not cancelled meanwhile, else a new one."""
+    if note is None:
+        note, ours = _intended(loader, uri, watch), []
     else:
-        ours = [job for job in _known(loader, uri, watch) if job not in note.before]
-    job = ours[0] if ours else loader.load(uri)
+        ours = [note.job] if note.job else [job for job in _known(loader, uri, watch) if job not in note.before]
+    going = next((job for job in ours if not _cancelled_meanwhile(loader, job, watch)), "")
+    if going and note.job:
+        watch.log("info", f"going on with import {going} from {uri}")
+        return note
+    if ours and not going:
+        note = _intended(loader, uri, watch, failed=note.failed)
+    job = going or loader.load(uri)
     failpoint("staging.load_started")
     note = replace(note, job=job)
     note.save(watch.note)
-    watch.log("info", f"import {job} from {uri} " + ("was started before: going on with it" if ours else "started"))
+    watch.log("info", f"import {job} from {uri} " + ("was started before: going on with it" if going else "started"))
     failpoint("staging.load_noted")
     return note
 

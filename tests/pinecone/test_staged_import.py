@@ -47,6 +47,7 @@ def test_how_far_the_import_is_shows_wherever_the_run_does(halfway, service):
     assert seen["eta_seconds"] > 0
     assert 0 < seen["records_per_second"] <= 64
     assert progress._line(seen) == "importing: 60%, import 101 40%, 64 of 160 records"
+    assert progress._moved(seen) == 64
     assert "import 101 40%, 64 of 160 staged records" in output.status(seen)
     words = [sys.executable, "-m", "migrator", "status", run, "--json"]
     told = json.loads(subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True).stdout)
@@ -124,6 +125,22 @@ def test_an_import_cancelled_by_somebody_else_is_not_started_again_before_the_ru
     assert "resume" in status["error"]["fix"]
     assert status["load"] is None
     assert len(jobs(full)) == 1
+    gate.set()
+    service.resume(run)
+    assert service.wait(run, 60)["status"] == "proven", log(service, run)
+    assert [state for state, _ in jobs(full)] == ["Cancelled", "Completed"]
+
+
+def test_an_import_nobody_noted_is_cancelled_and_started_anew_as_well(full, service, folder, reading):  # noqa: F811
+    """The process was killed between the store's answer and our note of it."""
+    gate = threading.Event()
+    reading(before=lambda _import: gate.wait(60))
+    words = ["copy", "pinecone:a", "pinecone:b", "--route", "staged", "--staging", f"parquet:{folder}", "--batch", "50"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MIGRATOR_FAILPOINT": "staging.load_started"}
+    assert subprocess.run([sys.executable, "-m", "migrator", *words], env=environment, capture_output=True, check=False).returncode == 137
+    (run,) = [row["run"] for row in service.runs()]
+    service.cancel(run)
+    assert [state for state, _ in jobs(full)] == ["Cancelled"], log(service, run)
     gate.set()
     service.resume(run)
     assert service.wait(run, 60)["status"] == "proven", log(service, run)
