@@ -208,3 +208,33 @@ def test_a_direct_run_shows_no_stages(app, service, ends):
 def test_the_bar_of_a_staged_run_names_its_three_parts():
     seen = {"kind": "copy", "status": "running", "shares": {"copied": 1.0, "loaded": 0.4, "proved": 0.0}}
     assert run_words.progress_text(seen).split(" — ")[0] == "staged 100 % · imported 40 % · proved 0 %"
+
+
+def test_a_failed_run_whose_import_may_go_on_can_be_cancelled(app, account, service, halfway):  # noqa: F811
+    run, _ = halfway
+    account.settings.api_keys = frozenset({"another"})
+    assert service.wait(run, 60)["error"]["code"] == "unauthorized"
+    account.settings.api_keys = None
+    app.run()
+    assert "The import may go on at the target" in shown(app)
+    app.button(key="control_cancel").click().run()
+    assert not app.exception
+    assert jobs(account) == [("Cancelled", 48)]
+    assert service.status(run)["status"] == "cancelled"
+
+
+def test_a_failed_run_without_an_import_has_nothing_to_cancel(app, account, service, ends, tmp_path):  # noqa: F811
+    (tmp_path / "files" / "x").mkdir(parents=True)
+    (tmp_path / "files" / "x" / "notes.txt").write_text("mine")
+    run = service.start(service.plan(*ends, PlanOptions(route="staged", staging=f"parquet:{tmp_path}/files")))
+    assert service.wait(run, 60)["status"] == "failed"
+    goto(app, "run")
+    assert "import may go on" not in shown(app)
+    assert "control_cancel" not in [button.key for button in app.button]
+
+
+def test_the_storage_integration_of_a_private_bucket_is_asked_for(app, ends):
+    app.selectbox(key="target_store").select("pinecone").run()
+    app.text_input(key="target_pinecone_resource").input("b")
+    app.text_input(key="target_pinecone_integration").input("i-1").run()
+    assert "integration=i-1" in app.session_state["target_endpoint"]
