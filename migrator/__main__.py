@@ -11,6 +11,7 @@ def main() -> int:
         from migrator import cli  # noqa: PLC0415 - takes half a second, in which a signal may come
         from migrator.cli import startup  # noqa: PLC0415
 
+        startup.collect_seldom()
         startup.leave_pandas_out()
         return cli.main()
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections import abc
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +24,15 @@ import pyarrow.compute as pc
 from migrator.model import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
 SPARSE_TYPE = pa.struct([("indices", pa.list_(pa.uint32())), ("values", pa.list_(pa.float32()))])
 COLUMNS = ("id", "values", "sparse_values", "metadata", "namespace")
 
+_BLOCK_BYTES = 1 << 18
+"""Of vectors on their way into a function of one row."""
 _LONG_INTEGER = re.compile(r"\d{19}")
 
 
@@ -99,6 +102,17 @@ def matrix(batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
     """Return ``values`` as a float32 matrix of shape (records, dimension) sharing the batch's memory."""
     column = batch.column("values")
     return np.asarray(column.flatten().to_numpy(zero_copy_only=True), np.float32).reshape(len(column), column.type.list_size)
+
+
+def bytes_of_rows(values: npt.NDArray[np.float32]) -> Iterator[bytes]:
+    """Yield each row's bytes, copied a block at a time: by far the fastest way to hand them to a function of one row."""
+    count, dimension = values.shape
+    if not dimension:
+        return repeat(b"", count)
+    width = 4 * dimension
+    step = max(1, _BLOCK_BYTES // width)
+    blocks = (np.ascontiguousarray(values[first : first + step]) for first in range(0, count, step))
+    return chain.from_iterable(block.reshape(-1).view(f"V{width}").tolist() for block in blocks)
 
 
 def dimension_of(batch: pa.RecordBatch) -> int:

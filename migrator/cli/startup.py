@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import pyarrow as pa
@@ -20,6 +21,11 @@ def leave_pandas_out() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(_NoPandas)
+
+
+def collect_seldom() -> None:
+    """Look for reference cycles after twenty times as many new objects as usual: a batch of records makes thousands, and no cycles."""
+    gc.set_threshold(20_000, 20, 20)
 
 
 class _NoPandas:

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from migrator.local_pinecone.engine.errors import invalid
 from migrator.local_pinecone.engine.records import Metadata, Record
 from migrator.pinecone_protocol import messages
+from migrator.pinecone_protocol.encoding import text_field, vector_parts
 from migrator.pinecone_protocol.struct import struct_to_dict
 from migrator.varint import varint
 
@@ -93,14 +94,11 @@ def encoded_entries(records: Iterable[Record]) -> list[bytes]:
     for record in records:
         name = record.id.encode()
         values = b"" if record.values is None else record.values.tobytes()
-        before = b"\n%b%b" % (varint(len(name)), name)
-        head = b"%b\x12%b" % (before, varint(len(values))) if values else before
-        rest = b"" if record.metadata is None else _block(b"\x1a", record.metadata.struct)
-        if record.sparse is not None:
-            rest += _block(b'"', _encoded_sparse(record.sparse))
-        size = len(head) + len(values) + len(rest)
-        entry = b"%b\x12%b" % (before, varint(size))
-        parts += (b"\n%b%b%b" % (varint(len(entry) + size), entry, head), values, rest)
+        struct = None if record.metadata is None else record.metadata.struct
+        vector = vector_parts(name, values, struct, None if record.sparse is None else _encoded_sparse(record.sparse))
+        size = sum(map(len, vector))
+        head = b"%b\x12%b" % (text_field(b"\n", name), varint(size))
+        parts += (b"\n%b%b" % (varint(len(head) + size), head), *vector)
     return parts
 
 
@@ -110,8 +108,9 @@ def _encoded_sparse(sparse: Sparse) -> bytes:
     return encoded
 
 
-def _block(tag: bytes, body: bytes) -> bytes:
-    return b"%b%b%b" % (tag, varint(len(body)), body)
+def encoded_ids(ids: Iterable[str]) -> list[bytes]:
+    """Return the field ``vectors`` of a ``ListResponse`` with ``ids``."""
+    return [text_field(b"\n", text_field(b"\n", name.encode())) for name in ids]
 
 
 def schema_of(schema: Any) -> dict[str, Any]:

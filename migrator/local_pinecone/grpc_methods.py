@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.local_pinecone.engine.errors import invalid
 from migrator.local_pinecone.engine.records import Metadata
-from migrator.local_pinecone.grpc_messages import encoded_entries, fill, filter_of, records_of, schema_of, sparse_of, torn, torn_sparse, values_of, whole
+from migrator.local_pinecone.grpc_messages import (
+    encoded_entries,
+    encoded_ids,
+    fill,
+    filter_of,
+    records_of,
+    schema_of,
+    sparse_of,
+    torn,
+    torn_sparse,
+    values_of,
+    whole,
+)
 from migrator.pinecone_protocol import messages
 from migrator.pinecone_protocol.names import to_inner, to_wire
 
@@ -68,11 +80,9 @@ def _list(index: Index, request: Any, _wire: bytes) -> Answer:
     limit = request.limit if request.HasField("limit") else None
     read = index.list(to_inner(request.namespace), request.prefix, limit, request.pagination_token or None)
     response = M["ListResponse"](namespace=request.namespace)
-    for name in read.value.ids:
-        response.vectors.add(id=name)
     if read.value.next_token:
         response.pagination.next = read.value.next_token
-    return Answer(response, read=read)
+    return Answer(response, read=read, encoded=encoded_ids(read.value.ids))
 
 
 def _query(index: Index, request: Any, wire: bytes) -> Answer:

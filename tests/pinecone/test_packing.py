@@ -19,7 +19,7 @@ from tests.unit.batches import batch_of, numbered
 
 
 def request_of(items, namespace="n"):
-    return b"".join(entry for _, entry, _ in items) + MESSAGES["UpsertRequest"](namespace=namespace).SerializeToString()
+    return b"".join(piece for _, pieces, _ in items for piece in pieces) + MESSAGES["UpsertRequest"](namespace=namespace).SerializeToString()
 
 
 def wide(records, dimension, metadata=None):
@@ -67,8 +67,8 @@ def test_the_bytes_are_those_of_the_proto():
 
 def fetched(batch):
     response = MESSAGES["FetchResponse"]()
-    for name, entry, _ in reversed(encode_vectors(batch)):
-        vector = MESSAGES["UpsertRequest"].FromString(entry).vectors[0]
+    for name, pieces, _ in reversed(encode_vectors(batch)):
+        vector = MESSAGES["UpsertRequest"].FromString(b"".join(pieces)).vectors[0]
         response.vectors.add(key=name, value=vector)
     return response.SerializeToString()
 

@@ -16,30 +16,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FetchResponse: Any = MESSAGES["FetchResponse"]
+_Row = tuple[str, bytes, str | None, "dict[str, Any] | None"]
+"""Id, values, metadata, sparse values."""
 
 
 def decode_fetched(wire: bytes, ids: Sequence[str], namespace: str, dimension: int) -> Fetched:
     """Return the records of a serialized ``FetchResponse`` in the order of ``ids``."""
-    found = {entry.key: entry.value for entry in _FetchResponse.FromString(wire).vectors}
-    if any(len(vector.values) != 4 * dimension for vector in found.values()):
+    found = _vectors(_FetchResponse.FromString(wire))
+    if any(len(values) != 4 * dimension for _, values in found.values()):
         # floats may travel unpacked or in pieces, which the raw message loses
-        found = {entry.key: entry.value for entry in canonical(_FetchResponse, wire).vectors}
-    rows: list[tuple[str, bytes, str | None, dict[str, Any] | None]] = []
+        found = _vectors(canonical(_FetchResponse, wire))
+    rows: list[_Row] = []
     rejected: list[Rejected] = []
     for name in ids:
-        vector = found.get(name)
+        vector, values = found.get(name, (None, b""))
         if vector is None:
             continue
-        if len(vector.values) != 4 * dimension:
-            rejected.append(_wrong_dimension(namespace, name, len(vector.values) // 4, dimension))
+        if len(values) != 4 * dimension:
+            rejected.append(_wrong_dimension(namespace, name, len(values) // 4, dimension))
             continue
         try:
-            metadata = _metadata(vector)
+            rows.append((name, values, _metadata(vector.metadata), _sparse(vector)))
         except ValueError as error:
             rejected.append(Rejected(namespace, name, "bad_metadata", "metadata", f"the metadata cannot be read: {error}"))
-            continue
-        rows.append((name, vector.values, metadata, _sparse(vector)))
     return _assembled(rows, namespace, dimension, rejected)
+
+
+def _vectors(response: Any) -> dict[str, tuple[Any, bytes]]:
+    """Return each vector by id, with its values: every access to those would copy them again."""
+    return {entry.key: (vector := entry.value, vector.values) for entry in response.vectors}
 
 
 def decode_plain(vectors: Mapping[str, Any], ids: Sequence[str], namespace: str, dimension: int) -> Fetched:
@@ -58,7 +63,7 @@ def decode_plain(vectors: Mapping[str, Any], ids: Sequence[str], namespace: str,
     return _assembled(rows, namespace, dimension, rejected)
 
 
-def _assembled(rows: Sequence[tuple[str, bytes, str | None, dict[str, Any] | None]], namespace: str, dimension: int, rejected: list[Rejected]) -> Fetched:
+def _assembled(rows: Sequence[_Row], namespace: str, dimension: int, rejected: list[Rejected]) -> Fetched:
     values = np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), dimension)
     sparse = [row[3] for row in rows]
     batch = make_batch(
@@ -71,8 +76,8 @@ def _assembled(rows: Sequence[tuple[str, bytes, str | None, dict[str, Any] | Non
     return Fetched(batch, tuple(rejected))
 
 
-def _metadata(vector: Any) -> str | None:
-    text = to_json(vector.metadata) if vector.metadata else None
+def _metadata(struct: bytes) -> str | None:
+    text = to_json(struct) if struct else None
     return None if text == "{}" else text
 
 

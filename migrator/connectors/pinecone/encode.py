@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors.pinecone.metadata import to_wire
 from migrator.pinecone_protocol import limits
+from migrator.pinecone_protocol.encoding import vector_parts
 from migrator.pinecone_protocol.messages import MESSAGES
 from migrator.pinecone_protocol.names import to_inner
-from migrator.records import matrix
+from migrator.records import bytes_of_rows, matrix
 from migrator.varint import varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator, Sequence
 
     from migrator.connectors.pinecone.wire import Item
 
 REQUEST_BYTES = 2_000_000
 """What a request may carry: below 2 MB however Pinecone counts a MB, with room for the namespace."""
-_Vector: Any = MESSAGES["Vector"]
 _SparseValues: Any = MESSAGES["SparseValues"]
 
 
@@ -38,20 +38,22 @@ def by_namespace(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
 
 
 def encode_vectors(batch: pa.RecordBatch) -> list[Item]:
-    """Return each record as an entry of ``UpsertRequest.vectors``, tag and length included: entries laid end to end make the request."""
-    values = matrix(batch)
-    ids, metadata, sparse = batch.column("id").to_pylist(), batch.column("metadata").to_pylist(), batch.column("sparse_values").to_pylist()
+    """Return each record as the pieces of an entry of ``UpsertRequest.vectors``: entries laid end to end make the request."""
+    ids, metadata = pc.cast(batch.column("id"), pa.binary()).to_pylist(), batch.column("metadata").to_pylist()
     items: list[Item] = []
-    for row, name in enumerate(ids):
-        message = _Vector(id=name, values=values[row].tobytes())
-        if metadata[row] is not None:
-            message.metadata = to_wire(metadata[row])
-        if sparse[row] is not None:
-            message.sparse_values.CopyFrom(sparse_message(sparse[row]["indices"], sparse[row]["values"]))
-        encoded = message.SerializeToString()
-        entry = b"\n%b%b" % (varint(len(encoded)), encoded)
-        items.append((name, entry, len(entry)))
+    for name, values, text, sparse in zip(ids, bytes_of_rows(matrix(batch)), metadata, _sparse_messages(batch), strict=True):
+        before, dense, after = vector_parts(name, values, None if text is None else to_wire(text), sparse)
+        size = len(before) + len(dense) + len(after)
+        head = b"\n%b%b" % (varint(size), before)
+        items.append((name.decode(), (head, dense, after), len(head) + len(dense) + len(after)))
     return items
+
+
+def _sparse_messages(batch: pa.RecordBatch) -> Iterable[bytes | None]:
+    column = batch.column("sparse_values")
+    if column.null_count == len(column):
+        return repeat(None, len(column))
+    return [row and sparse_message(row["indices"], row["values"]).SerializeToString() for row in column.to_pylist()]
 
 
 def sparse_message(indices: Sequence[int], weights: Sequence[float]) -> Any:

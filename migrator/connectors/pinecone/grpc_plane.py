@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -109,7 +110,8 @@ class GrpcPlane:
 
     def upsert(self, namespace: str, items: Sequence[Item]) -> int:
         """Send one request and return how many records the index says it took."""
-        body = b"".join([entry for _, entry, _ in items]) + self._new("Upsert", namespace=namespace).SerializeToString()
+        rest = self._new("Upsert", namespace=namespace).SerializeToString()
+        body = b"".join([*chain.from_iterable(pieces for _, pieces, _ in items), rest])
         answer, headers = self._call("Upsert", body, f"write {len(items)} records")
         self.marks.wrote(namespace, headers)
         return int(answer.upserted_count)

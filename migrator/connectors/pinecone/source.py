@@ -30,7 +30,7 @@ SAMPLED_NAMESPACES = 50
 SAMPLED_RECORDS = 10
 SPLIT_RECORDS = 20_000
 """Namespaces smaller than this are one split."""
-_CHUNK_BYTES = 8 << 20
+_CHUNK_BYTES = 4 << 20
 _AHEAD = 2
 """Chunks being fetched while one is handed out."""
 _KEYS = 10_000
