@@ -208,6 +208,9 @@ class Switchable(Protocol):
 class Scalable(Protocol):
     """A collection (what ``open_source`` returns) whose capacity can be changed."""
 
+    def check_scale(self, options: Mapping[str, str]) -> None:
+        """Raise the ``ConfigError`` that ``scale`` would, as far as it can be told without changing anything."""
+
     def scale(self, options: Mapping[str, str]) -> str:
         """Change what ``options`` name and return one sentence saying what was done. Raise ``ConfigError`` for an unknown one."""
 
@@ -215,6 +218,9 @@ class Scalable(Protocol):
 @runtime_checkable
 class Droppable(Protocol):
     """A collection (what ``open_source`` returns) that can be deleted for good."""
+
+    def check_drop(self) -> None:
+        """Raise the ``PermanentError`` that ``drop`` would, as far as it can be told without deleting anything."""
 
     def drop(self) -> None:
         """Delete the collection with everything in it. Raise ``PermanentError`` when it is protected. One that is gone is no error."""

@@ -56,6 +56,7 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
     if answer["reason"] is not None:
         rows.log(manager.ledger, run, "warning", f"no cut-over: {answer['reason']}")
         return answer
+    _check_wish(plan, wish)  # the proof took its time, and what stands in the way by now is to be met before the first change
     answer |= {"ready": True, "new": _address(plan.target), "old": _address(plan.source), "finished": time.time()}
     _did(manager, run, answer, "ready: the target is proven equal, and applications can use it")
     if wish.scale:
@@ -69,12 +70,13 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
 
 
 def _check_wish(plan: Plan, wish: Wish) -> None:
-    """Raise ``ConfigError`` for what could not be done in the end, before anything is done."""
+    """Raise ``ConfigError``, or ``PermanentError`` for a protected source, for what could not be done in the end, before anything is done."""
     if wish.scale:
         with opened_source(plan.target) as target:
             if not isinstance(target, Scalable):
                 message = f"the capacity of {plan.target.connector} cannot be changed from here"
                 raise ConfigError(message, fix="leave out --scale", code="scale_unsupported")
+            target.check_scale(wish.scale)
     if not wish.delete_source:
         return
     if (reason := _keeps_something(plan) or _is_the_target(plan)) is not None:
@@ -83,10 +85,10 @@ def _check_wish(plan: Plan, wish: Wish) -> None:
         name = source.describe().name
         if not isinstance(source, Droppable):
             raise ConfigError(f"a {plan.source.connector} source is not deleted from here", fix="leave out --delete-source", code="delete_unsupported")
-    if wish.confirm != name:
-        raise ConfigError(
-            f"the source is deleted only when its name is typed: {wish.confirm!r} is not it", fix=f"give --confirm {name}", code="bad_confirmation"
-        )
+        if wish.confirm != name:
+            message = f"the source is deleted only when its name is typed: {wish.confirm!r} is not it"
+            raise ConfigError(message, fix=f"give --confirm {name}", code="bad_confirmation")
+        source.check_drop()
 
 
 def _keeps_something(plan: Plan) -> str | None:

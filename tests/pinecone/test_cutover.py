@@ -125,3 +125,71 @@ def test_what_was_written_just_before_the_source_is_deleted_arrives(account, ser
     assert (answer["ready"], answer["deleted"]) == (True, "a")
     account.settings.freshness_lag = 0.0
     assert set(account.read("b")) == {f"r{n}" for n in range(30)} - {"r5"} | {"late"}
+
+
+def proven(service, source="pinecone:a", target="pinecone:b", **options) -> str:
+    run = service.start(service.plan(source, target, PlanOptions(**options)))
+    assert service.wait(run, 60)["status"] == "proven"
+    return run
+
+
+def test_a_protected_source_is_found_before_the_target_is_scaled(account, service):
+    account.create("a")
+    account.fill("a", rows(20))
+    run = proven(service)
+    account.client.indexes.configure("a", deletion_protection="enabled")
+    with pytest.raises(MigratorError) as refused:
+        service.cutover(run, scale={"node_type": "b1"}, delete_source=True, confirm="a")
+    assert refused.value.code == "deletion_protected"
+    assert "protection" in refused.value.fix
+    assert not hasattr(account.client.indexes.describe("b").read_capacity, "dedicated")
+    assert service.status(run)["attempt"] == 1, "nor was anything proven anew"
+
+
+def test_a_source_protected_while_the_run_is_proven_again_is_found_before_the_target_is_scaled(account, service, monkeypatch):
+    account.create("a")
+    account.fill("a", rows(20))
+    run = proven(service)
+    real = service.manager.start
+
+    def start(name, **options):
+        account.client.indexes.configure("a", deletion_protection="enabled")
+        real(name, **options)
+
+    monkeypatch.setattr(service.manager, "start", start)
+    with pytest.raises(MigratorError) as refused:
+        service.cutover(run, scale={"node_type": "b1"}, delete_source=True, confirm="a")
+    assert refused.value.code == "deletion_protected"
+    assert not hasattr(account.client.indexes.describe("b").read_capacity, "dedicated")
+    assert account.client.indexes.exists("a")
+
+
+@pytest.mark.parametrize(
+    ("scale", "word"),
+    [
+        ({"pod_type": "p1.x2"}, "pod_type"),
+        ({"mode": "Fast"}, "mode=Fast"),
+        ({"mode": "OnDemand", "node_type": "b1"}, "node_type"),
+        ({"mode": "Dedicated", "replicas": "many"}, "replicas=many"),
+    ],
+)
+def test_a_scale_that_does_not_fit_the_target_is_refused_before_anything_is_proven_anew(account, service, scale, word):
+    account.create("a")
+    account.fill("a", rows(20))
+    run = proven(service)
+    with pytest.raises(MigratorError, match=word):
+        service.cutover(run, scale=scale, delete_source=True, confirm="a")
+    assert service.status(run)["attempt"] == 1
+    assert account.client.indexes.exists("a")
+
+
+@pytest.mark.parametrize("pod_type", ["s1.x1", "p1.x3", "big"])
+def test_a_pod_index_becomes_no_pod_of_another_family_or_size_that_does_not_exist(account, service, pod_type):
+    account.create("a")
+    account.create("b", pod=True)
+    account.fill("a", rows(20))
+    run = proven(service)
+    with pytest.raises(MigratorError, match=pod_type):
+        service.cutover(run, scale={"pod_type": pod_type})
+    assert service.status(run)["attempt"] == 1
+    assert service.cutover(run, scale={"pod_type": "p1.x2", "replicas": "2"})["scaled"]

@@ -157,12 +157,22 @@ def test_what_cannot_be_scaled_or_deleted_is_said_before_anything_happens(servic
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_wrong_scale_leaves_the_source_alone(service, source, collections, copy):
+def test_a_wrong_scale_is_refused_before_anything_happens(service, source, collections, copy):
     run = copy().run
     with pytest.raises(ConfigError, match="cannot be scaled"):
         service.cutover(run, scale={"wings": "2"}, delete_source=True, confirm="source")
     assert untouched(collections)
-    assert service.result(run)["cutover"]["done"], "what was done before is kept"
+    assert "cutover" not in service.result(run)
+    assert service.status(run)["attempt"] == 1
+
+
+def test_what_was_done_before_a_step_failed_is_kept(service, source, collections, copy, monkeypatch):
+    run = copy().run
+    monkeypatch.setattr(memory.MemoryStore, "scale", lambda *_arguments: (_ for _ in ()).throw(ConfigError("no room", fix="")))
+    with pytest.raises(ConfigError, match="no room"):
+        service.cutover(run, scale={"replicas": "2"}, delete_source=True, confirm="source")
+    assert untouched(collections)
+    assert service.result(run)["cutover"]["done"]
 
 
 def test_what_is_not_finished_or_no_copy_cannot_be_cut_over(service, source, copy):

@@ -186,11 +186,17 @@ class MemoryStore:
     def address(self) -> Address:
         return Address({"MEMORY_COLLECTION": self._name}, {"Python": f"COLLECTIONS[{self._name!r}]"})
 
-    def scale(self, options: Mapping[str, str]) -> str:
+    def check_scale(self, options: Mapping[str, str]) -> None:
         if set(options) != {"replicas"}:
             raise ConfigError(f"{', '.join(sorted(options))} of memory cannot be scaled", fix="give replicas=N", code="bad_option")
+
+    def scale(self, options: Mapping[str, str]) -> str:
+        self.check_scale(options)
         self.table().replicas = int(options["replicas"])
         return f"{self._name} has {options['replicas']} replicas"
+
+    def check_drop(self) -> None:
+        """Do nothing: no memory collection is protected."""
 
     def drop(self) -> None:
         COLLECTIONS.pop(self._name, None)

@@ -162,8 +162,14 @@ class PineconeSource:
     def address(self) -> Address:
         return cutover.address_of(self._connection.index)
 
+    def check_scale(self, options: Mapping[str, str]) -> None:
+        cutover.capacity_change(self._connection.index, options)
+
     def scale(self, options: Mapping[str, str]) -> str:
         return cutover.scale(self._control, self._connection.index, options)
+
+    def check_drop(self) -> None:
+        cutover.check_drop(self._control.find())
 
     def drop(self) -> None:
         cutover.drop(self._control)
