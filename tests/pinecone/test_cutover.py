@@ -73,25 +73,17 @@ def test_stamps_mark_the_source_and_reach_no_target(account, service, copy):
     assert service.reset("pinecone:a")["reset"] == 0
 
 
-def test_an_index_is_not_deleted_when_its_copy_is_of_a_part_or_of_another_or_in_itself(account, service):
-    for name in ("a", "other"):
-        account.create(name)
-        account.fill(name, rows(5), "en")
+def test_an_index_is_not_deleted_when_its_copy_is_of_a_part_or_at_an_address_of_its_own_or_in_itself(account, service):
+    account.create("a")
+    account.fill("a", rows(5), "en")
     account.fill("a", rows(7), "de")
-    elsewhere = account.client.indexes.describe("other").host
-    for source, target in (
-        ("pinecone:a?namespace=en", "pinecone:b"),
-        (f"pinecone:a?host={elsewhere}", "pinecone:c"),
-        ("pinecone:a", "pinecone:a?concurrency=2"),
-        ("pinecone:other", f"pinecone:a?host={elsewhere}"),
-    ):
-        run = service.start(service.plan(source, target))
-        assert service.wait(run, 60)["status"] == "proven"
+    host = account.client.indexes.describe("a").host
+    for source, target in (("pinecone:a?namespace=en", "pinecone:b"), (f"pinecone:a?host={host}", "pinecone:c"), ("pinecone:a", "pinecone:a?concurrency=2")):
+        run = proven(service, source, target)
         with pytest.raises(MigratorError) as refused:
-            service.cutover(run, delete_source=True, confirm=source.removeprefix("pinecone:").split("?")[0])
+            service.cutover(run, delete_source=True, confirm="a")
         assert refused.value.code == "delete_refused"
         assert account.namespaces("a") == {"en": 5, "de": 7}
-        assert account.namespaces("other") == {"en": 5}
 
 
 def test_a_target_deleted_while_the_source_is_followed_ends_the_run_and_is_not_made_anew(account, service):

@@ -29,7 +29,7 @@ def test_all_is_well(account):
         ("pinecone:a?controller=http://127.0.0.1:1", None, "sign-in"),
         ("pinecone:a", {"api_keys": {"another"}}, "sign-in"),
         ("pinecone:a?nonsense=1", None, "options"),
-        ("pinecone:a?host=http://127.0.0.1:1&transport=grpc", None, "grpc"),
+        ("pinecone:a?host=http://127.0.0.1:1", None, "index"),
     ],
 )
 def test_the_first_that_fails_says_what_to_do(account, text, change, failed):
@@ -56,8 +56,10 @@ def test_without_grpc_rest_is_enough(account, monkeypatch):
     account.create("a")
 
     def unreachable(self, filter_=None):
-        raise TransientError("no HTTP/2 here")
+        raise TransientError("no HTTP/2 here", fix="use REST")
 
     monkeypatch.setattr(GrpcPlane, "stats", unreachable)
     found = steps("pinecone:a")
     assert (found["grpc"].status, found["rest"].status, found["read"].status) == ("skipped", "ok", "ok")
+    found = steps("pinecone:a?transport=grpc")
+    assert (found["grpc"].status, bool(found["grpc"].fix), "read" in found) == ("failed", True, False)

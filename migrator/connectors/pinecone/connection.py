@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from migrator.connectors.pinecone.grpc_plane import GrpcPlane
 from migrator.connectors.pinecone.pace import Pace
@@ -38,8 +39,8 @@ class Connection:
 
 
 def connect(control: Control, index: Index, settings: Settings) -> Connection:
-    """Open the data plane of ``index``. Raise ``TransientError`` while the index is being made."""
-    host = settings.host or index.host
+    """Open the data plane of ``index``. Raise ``TransientError`` while the index is being made, ``ConfigError`` when host= is another's."""
+    host = host_of(index, settings)
     if not host or (not index.ready and index.state.startswith(("Initializ", "Terminat"))):
         raise TransientError(f"index {index.name} is {index.state}", fix="wait until it is ready")
     plane = plane_to(control, index, host, settings)
@@ -50,6 +51,35 @@ def connect(control: Control, index: Index, settings: Settings) -> Connection:
         plane.close()
         plane = plane_to(control, replace(index, dimension=dimension), host, settings)
     return Connection(settings, index, plane, dimension, metric, sparse_only=not dimension)
+
+
+def host_of(index: Index, settings: Settings) -> str:
+    """Return the address of the data plane of ``index``. Raise ``ConfigError`` (``host_differs``) when ``host=`` is not its own.
+
+    Whatever answers at another address may be another index, which would be read, or written over, under the name of this one.
+    """
+    given = settings.host
+    if not given or not index.host:
+        return given or index.host
+    if _place(given) not in {_place(host) for host in (index.host, index.private_host, _private(index.host)) if host}:
+        message = f"host={_shown(given)} is not the host of index {index.name}, which Pinecone says is {_shown(index.host)}"
+        raise ConfigError(message, fix="leave host= out, or correct the index's name", code="host_differs")
+    return given
+
+
+def _shown(host: str) -> str:
+    return host.partition("://")[2]
+
+
+def _place(host: str) -> tuple[str, int]:
+    """Return host and port of a URL."""
+    parts = urlsplit(host)
+    return (parts.hostname or "").rstrip("."), parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def _private(host: str) -> str:
+    """Return the private endpoint of a host of Pinecone's ("Configure Private Endpoints"), "" for other hosts."""
+    return host.replace(".svc.", ".svc.private.", 1) if (urlsplit(host).hostname or "").endswith(".pinecone.io") else ""
 
 
 def plane_to(control: Control, index: Index, host: str, settings: Settings) -> DataPlane:

@@ -50,6 +50,8 @@ class Index:
     protected: bool
     place: str
     """Where it runs, for people: ``aws us-east-1``, or a pod environment."""
+    private_host: str = ""
+    """URL of its data plane inside the user's own network; "" where there is none."""
 
 
 class Control:
@@ -206,6 +208,7 @@ def index_of(model: Any) -> Index:
         metric=cast("Metric | None", metric),
         protected=model.deletion_protection == "enabled",
         place=deployment.environment if isinstance(deployment, (PodDeployment, ByocDeployment)) else f"{deployment.cloud} {deployment.region}",
+        private_host=getattr(model, "private_host", None) or "",
     )
 
 

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from migrator.connectors.pinecone.connection import connect, delete
+from migrator.connectors.pinecone.connection import connect, delete, host_of
 from migrator.connectors.pinecone.control import Control
 from migrator.connectors.pinecone.grpc_plane import GrpcPlane
 from migrator.connectors.pinecone.options import read_options
@@ -54,13 +54,14 @@ def _index(control: Control, settings: Settings) -> Iterator[Step]:
     start = time.monotonic()
     try:
         index = control.describe()
+        host = host_of(index, settings)
     except MigratorError as error:
         yield Step("index", "failed", error.message, error.fix, time.monotonic() - start)
         return
     state = "ready" if index.ready else index.state
     protection = ", protected from deletion" if index.protected else ""
     yield Step("index", "ok", f"{index.kind} in {index.place}, {state}{protection}", seconds=time.monotonic() - start)
-    host, dimension = settings.host or index.host, index.dimension or 0
+    dimension = index.dimension or 0
     ways: dict[str, Callable[[], str]] = {
         "grpc": lambda: _answers(GrpcPlane(settings, host, dimension)),
         "rest": lambda: _answers(RestPlane(control, host, dimension)),

@@ -63,7 +63,7 @@ class PineconeTarget:
             message = f"there is no index {self._settings.index}, and create=false asks for none to be made"
             raise ConfigError(message, fix="correct its name, or leave create=false out", code="not_found")
         if found is None:
-            _creatable(collection)
+            _creatable(collection, self._settings)
             self._control.create(collection.dimension, collection.metric or "cosine")
             failpoint("pinecone_created")
             found = self._control.ready()
@@ -192,8 +192,11 @@ class PineconeTarget:
         self._control.close()
 
 
-def _creatable(collection: Collection) -> None:
-    """Raise ``PlanError`` for what no index can be made for."""
+def _creatable(collection: Collection, settings: Settings) -> None:
+    """Raise ``PlanError`` for what no index can be made for, ``ConfigError`` for a host that an index still to be made cannot have."""
+    if settings.host:
+        message = f"host={settings.host} is the host of some index, and there is no index {settings.index} yet"
+        raise ConfigError(message, fix="leave host= out, or correct the index's name", code="host_differs")
     if collection.dimension > limits.DIMENSION:
         message = f"{collection.dimension} dimensions are more than the {limits.DIMENSION} Pinecone takes"
         raise PlanError(message, fix="choose another target", code="dimension_too_large")
