@@ -130,6 +130,14 @@ class PartKeeper(Protocol):
 
 
 @runtime_checkable
+class Lagging(Protocol):
+    """A target that shows a write some time after it acknowledged it."""
+
+    def written(self, namespaces: Iterable[str]) -> None:
+        """Say which namespaces the run wrote to, whichever process did it; called just before ``finish``, which waits until reads show all of it."""
+
+
+@runtime_checkable
 class FileStore(Protocol):
     """A connector whose collections are files."""
 

@@ -21,7 +21,7 @@ from migrator.pipeline.copy import Job, copy_split
 from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
-from migrator.protocols import PartKeeper, Versioned
+from migrator.protocols import Lagging, PartKeeper, Versioned
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -200,6 +200,8 @@ def finish(attempt: Attempt, target: Target) -> None:
     if isinstance(target, PartKeeper):
         written = progress.parts(attempt.ledger, attempt.run)
         attempt.patiently("tidying the target", lambda: target.keep(written))
+    if isinstance(target, Lagging):
+        target.written(progress.digests(attempt.ledger, attempt.run))
     failpoint("before_finish")
     attempt.patiently("making the target ready", target.finish)
     failpoint("after_finish")

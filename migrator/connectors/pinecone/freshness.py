@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from migrator.errors import TransientError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from migrator.connectors.pinecone.connection import Connection
 
 TIMEOUT = 600.0
@@ -18,13 +20,12 @@ _STILL = 3
 _STILL_PAUSE = 0.5
 
 
-def wait_until_visible(connection: Connection) -> None:
+def wait_until_visible(connection: Connection, pool: Executor) -> None:
     """Return once everything written over this connection can be read. Raise ``TransientError`` when it takes too long."""
-    unknown = False
-    for namespace, written in sorted(connection.plane.marks.written.items()):
-        if written is None or not _reached(connection, namespace, written):
-            unknown = True
-    if unknown and not connection.index.pod:  # pods read what they wrote
+    written = sorted(connection.plane.marks.written.items())
+    said = [position is not None for _, position in written]
+    said += pool.map(lambda mark: _reached(connection, *mark), [(name, position) for name, position in written if position is not None])
+    if not all(said) and not connection.index.pod:  # pods read what they wrote
         _wait_for_still_counts(connection)
 
 

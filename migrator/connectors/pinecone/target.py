@@ -21,7 +21,7 @@ from migrator.pinecone_protocol import limits
 from migrator.pinecone_protocol.names import to_inner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
     import pyarrow as pa
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from migrator.connectors.pinecone.options import Settings
     from migrator.connectors.pinecone.wire import Item
     from migrator.model import Collection, Finding, LoadProgress, Metric, Plan, Rejected
-
-
-_MARKED_NAMESPACES = 100
 
 
 class PineconeTarget:
@@ -53,6 +50,8 @@ class PineconeTarget:
         """Records that an import brought."""
         self._expected: set[str] = set()
         """Namespaces that the plan, as far as it says, writes to."""
+        self._written: set[str] | None = None
+        """Namespaces that the run wrote to, as it says itself; None until it did."""
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         named = plan.mapping.target_namespace
@@ -122,16 +121,30 @@ class PineconeTarget:
         with self._lock:
             return self._paces.setdefault(namespace, Pace())
 
+    def written(self, namespaces: Iterable[str]) -> None:
+        self._written = set(namespaces)
+
     def finish(self) -> None:
         connection = self._opened()
-        if not connection.plane.marks.written and not connection.index.pod:
-            # resumed after the last write: what a killed process wrote must be visible as well, and this write comes after all of it
-            known = {*self._expected, *connection.plane.stats().namespaces}
-            for namespace in sorted(known)[:_MARKED_NAMESPACES]:
-                delete(connection, [f"migrator-{uuid.uuid4()}"], namespace)
-        wait_until_visible(connection)
+        if not connection.index.pod:
+            self._mark(connection)
+        wait_until_visible(connection, self._pool)
         if self._loaded:
             wait_until_counted(connection, self._loaded)
+
+    def _mark(self, connection: Connection) -> None:
+        """Write without effect where only another process wrote, before the run was resumed: its writes are visible when this one is."""
+        marks = connection.plane.marks
+        known = self._written
+        if known is None:
+            known = set() if marks.written else {*self._expected, *connection.plane.stats().namespaces}
+
+        def mark(namespace: str) -> None:
+            self._pace(namespace).run(partial(delete, connection, [f"migrator-{uuid.uuid4()}"], namespace))
+            if namespace not in marks.written:  # it is not there (yet), so no log position tells
+                marks.wrote(namespace, {})
+
+        list(self._pool.map(mark, sorted(known - marks.written.keys())))
 
     def loadable(self, uri: str, server: str) -> list[Finding]:
         """Return what to know before the index imports from ``uri``. Raise ``PlanError`` when it cannot."""
