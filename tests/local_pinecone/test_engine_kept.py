@@ -98,6 +98,47 @@ def test_closing_leaves_on_the_disk_what_is_live(tmp_path):
     assert len(ids(Engine(data=tmp_path).index("a"))) == 100
 
 
+def test_closing_leaves_a_journal_of_little_garbage_as_it_is(tmp_path):
+    engine = Engine(data=tmp_path)
+    index = engine.create(definition())
+    put(index, *[record(f"r{number}", [1, number]) for number in range(100)])
+    put(index, *[record(f"n{number}", [1, number]) for number in range(100)], namespace="n")
+    index.delete("n", ids=[f"n{number}" for number in range(10)])
+    before, journal = contents(index), next((tmp_path / "indexes").iterdir())
+    written = journal.read_bytes(), journal.stat().st_ino
+    engine.close()
+    assert (journal.read_bytes(), journal.stat().st_ino) == written
+    engine = Engine(data=tmp_path)
+    index = engine.index("a")
+    assert contents(index) == before
+    index.delete("n", ids=[f"n{number}" for number in range(10, 70)])
+    before = contents(index)
+    engine.close()
+    assert journal.stat().st_ino != written[1]
+    assert contents(Engine(data=tmp_path).index("a")) == before
+
+
+@pytest.mark.parametrize("write", ["change", "clear", "drop", "many"])
+def test_every_kind_of_garbage_counts(tmp_path, write):
+    engine = Engine(data=tmp_path)
+    index = engine.create(definition())
+    put(index, *[record(f"r{number}", [1, number], text="x" * 500) for number in range(20)], namespace="n")
+    if write == "change":
+        for number in range(20):
+            index.update("n", id=f"r{number}", set_metadata=record("", text="y" * 500).metadata)
+    elif write == "clear":
+        index.delete("n", delete_all=True)
+    elif write == "drop":
+        index.delete_namespace("n")
+    else:
+        put(index, *[record(f"r{number}", [2, number]) for number in range(20)], namespace="n")
+    before, journal = contents(index), next((tmp_path / "indexes").iterdir())
+    size = journal.stat().st_size
+    engine.close()
+    assert journal.stat().st_size < size
+    assert contents(Engine(data=tmp_path).index("a")) == before
+
+
 def test_what_is_held_back_by_the_lag_is_not_lost(tmp_path):
     engine = Engine(Settings(freshness_lag=100, clock=Clock()), tmp_path)
     put(engine.create(definition()), record("a", [1, 2]))

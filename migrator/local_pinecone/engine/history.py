@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from migrator.local_pinecone.engine.errors import unavailable
-from migrator.local_pinecone.engine.journal import Journal, replay, rewrite
+from migrator.local_pinecone.engine.journal import Journal, compact, replay
 from migrator.local_pinecone.engine.operations import Operation, State, writes_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class History:
         return namespace in self.state.tables or any(pending == namespace for _, pending, _, _ in self._pending)
 
     def close(self) -> None:
-        """Make everything visible, leave only what is live on the disk, and let the file go. Safe twice."""
+        """Make everything visible, leave little but what is live on the disk, and let the file go. Safe twice."""
         for _, namespace, lsn, operation in self._pending:
             self.state.apply(namespace, lsn, operation)
         self._pending.clear()
@@ -87,7 +87,7 @@ class History:
         if self._journal is not None and self._path is not None:
             self._journal.close()
             self._journal = None
-            rewrite(self._path, writes_of(self.state))
+            compact(self._path, writes_of(self.state), live=sum(map(len, self.state.tables.values())))
 
     def discard(self) -> None:
         """Let the file go and delete it: the index is no more."""

@@ -2,7 +2,8 @@
 
 A write is handed to the operating system before it is acknowledged, so it survives the death of the process (``kill -9``). It is forced to
 the disk only when the index is closed or rewritten: what the last seconds acknowledged may be lost with the machine's power. A torn last
-entry is recognised by its checksum and cut off. Rewriting leaves only what is live; it goes to another file that then takes the name.
+entry is recognised by its checksum and cut off. Rewriting leaves only what is live; it goes to another file that then takes the name, and is
+done only where enough would go: it takes as long as the index is large.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Entry = tuple[str, int, Operation]
 
 _FRAME = Layout("<IQI")
 """Length of what follows, its checksum, length of the header it begins with."""
+GARBAGE = 0.2
+"""Share of the records in a journal that may be dead before it is rewritten."""
 
 
 class Journal:
@@ -84,6 +87,23 @@ def rewrite(path: Path, entries: Iterable[Entry]) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
+
+
+def compact(path: Path, entries: Iterable[Entry], live: int) -> None:
+    """Rewrite the closed journal at ``path`` with ``entries``, which hold ``live`` records, if enough of what it holds is dead."""
+    if live < (1 - GARBAGE) * _records_in(path):
+        rewrite(path, entries)
+
+
+def _records_in(path: Path) -> int:
+    """Return how many times a record was written, changed or removed, from the headers alone."""
+    records = 0
+    with path.open("rb") as file:
+        while len(head := file.read(_FRAME.size)) == _FRAME.size:
+            length, _, header_length = _FRAME.unpack(head)
+            records += len(orjson.loads(file.read(header_length)).get("ids", ()))
+            file.seek(length - header_length, os.SEEK_CUR)
+    return records
 
 
 def _payload(head: bytes, file: Any) -> tuple[dict[str, Any], memoryview] | None:
