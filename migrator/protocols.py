@@ -83,6 +83,14 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class Interruptible(Protocol):
+    """A source or target whose requests can be ended from outside: a store that does not answer must not keep a run from stopping."""
+
+    def interrupt(self) -> None:
+        """End the requests under way, which then fail, and send no others. Safe twice, and from any thread at any time."""
+
+
+@runtime_checkable
 class KeyScanner(Protocol):
     """A source that can list its ids much faster than it can read its records."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli import convert, delta, local_pinecone, output
 from migrator.cli.progress import follow
-from migrator.cli.signals import interruptible
+from migrator.cli.signals import ended, interruptible
 from migrator.errors import ConfigError
 from migrator.service import PlanOptions, Service, dump_plan, kind_of_config, load_plan
 
@@ -118,7 +118,7 @@ def _drive(service: Service, options: argparse.Namespace, start: Callable[[], st
         output.show_error(error, as_json=False)
     if status["kind"] == "dry-run" and status["status"] == "incomplete":
         return 1 if answer["counts"]["rejected"] else 0
-    return int(status["error"].get("exit_code", 3)) if status["error"] else EXIT_CODES[status["status"]]
+    return ended(service, int(status["error"].get("exit_code", 3)) if status["error"] else EXIT_CODES[status["status"]])
 
 
 def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli import output
-from migrator.cli.signals import interruptible
+from migrator.cli.signals import ended, interruptible
 from migrator.endpoints import render
 from migrator.errors import ConfigError
 from migrator.model import Follow
@@ -85,9 +85,8 @@ def cutover(options: argparse.Namespace) -> int:
     output.show(answer, _cutover_text, as_json=options.json)
     if error and not options.json:
         output.show_error(error, as_json=False)
-    if answer["ready"]:
-        return 0
-    return int(error.get("exit_code", 3)) if error else _CUTOVER_CODES.get(answer["status"], 1)
+    refused = int(error.get("exit_code", 3)) if error else _CUTOVER_CODES.get(answer["status"], 1)
+    return ended(service, 0 if answer["ready"] else refused)
 
 
 def _cutover_text(answer: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM while a run goes: stop after the current batches, so that it can be resumed."""
+"""Ctrl-C and SIGTERM while a run goes: stop after the current batches, or without them when the store hangs, so that it can be resumed."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -32,5 +33,19 @@ def interruptible(service: Service) -> Iterator[None]:
         signal.signal(name, interrupt)
     try:
         yield
+    except KeyboardInterrupt:  # the second one
+        service.close()
+        ended(service, 130)
+        raise
     finally:
         restore()
+
+
+def ended(service: Service, code: int) -> int:
+    """Return the exit ``code`` of a run; end the process here if requests without an answer are under way, for whose threads Python would wait."""
+    if service.manager.hanging:
+        service.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

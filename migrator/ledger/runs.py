@@ -74,12 +74,12 @@ def set_facts(ledger: Ledger, lease: Lease, **facts: Any) -> None:
 
 
 def end(ledger: Ledger, lease: Lease, status: str, error: dict[str, str] | None = None) -> None:
-    """End the attempt with ``status``; its figures stay."""
+    """End the attempt with ``status``; its figures stay. The lease ends with it: what may still be under way commits nothing any more."""
     now = time.time()
     with ledger.transaction() as db:
         fence(db, lease)
         db.execute(
-            "UPDATE runs SET status=?, phase='', finished=?, active_seconds=active_seconds + (? - started), error=? WHERE run=?",
+            "UPDATE runs SET status=?, phase='', finished=?, active_seconds=active_seconds + (? - started), error=?, epoch=epoch+1 WHERE run=?",
             (status, now, now, json.dumps(error) if error else None, lease.run),
         )
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from migrator import retry
 from migrator.errors import PermanentError, TransientError
 from migrator.ledger import runs as rows
+from migrator.protocols import Interruptible, Source, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import closing
     from pathlib import Path
 
     from migrator.ledger import Ledger
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _LEAST_REJECTED = 1_000
 _GLANCE_SECONDS = 0.2
 T = TypeVar("T")
+Store = TypeVar("Store", Source, Target)
 
 
 class StopRequestedError(Exception):
@@ -52,6 +56,9 @@ class Attempt:
     total: int = 0
     rejected_before: int = 0
     rejected: int = 0
+    cut_off: bool = False
+    """Whether its requests were ended because it did not stop by itself; whatever fails from then on is the stop."""
+    _open: weakref.WeakSet[Interruptible] = field(default_factory=weakref.WeakSet)
     _verified: int = 0
     _last_poll: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -99,6 +106,19 @@ class Attempt:
         except TransientError:
             self.raise_if_stopped()
             raise
+
+    def opening(self, doing: str, action: Callable[[], closing[Store]]) -> closing[Store]:
+        """Return what ``action`` opened, patiently; its requests can be cut off from then on."""
+        opened = self.patiently(doing, action)
+        if isinstance(opened.thing, Interruptible):  # type: ignore[attr-defined]
+            self._open.add(opened.thing)  # type: ignore[attr-defined]
+        return opened
+
+    def cut_requests_off(self) -> None:
+        """End every request under way."""
+        self.cut_off = True
+        for store in list(self._open):
+            store.interrupt()
 
     def rest(self, seconds: float) -> None:
         """Wait; ends the attempt here if it is asked to stop meanwhile."""

@@ -32,7 +32,7 @@ def follow(attempt: Attempt, how: Follow) -> str:
     with ExitStack() as stack:
         rows.update(attempt.ledger, attempt.lease, verified=0, to_verify=0)  # of a proof before the run was resumed
         rows.set_facts(attempt.ledger, attempt.lease, counts=None)
-        target = stack.enter_context(attempt.patiently("opening the target", lambda: opened_target(attempt.plan.target)))
+        target = stack.enter_context(attempt.opening("opening the target", lambda: opened_target(attempt.plan.target)))
         rules = _until_told(Trail(attempt, how, target))
         attempt.phase("finishing", "making the target ready")
         steps.finish(attempt, target)

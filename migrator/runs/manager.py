@@ -18,6 +18,7 @@ from migrator.ledger import runs as rows
 from migrator.runs import drive, prove, steps
 from migrator.runs.context import Attempt, StopRequestedError
 from migrator.runs.lock import held, run_lock
+from migrator.runs.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,9 @@ class Manager:
         self._yielding = yielding
         self.ledger = Ledger(home / "ledger.db")
         self._threads: dict[str, threading.Thread] = {}
+        self._ended: dict[str, threading.Event] = {}
+        self._left: set[str] = set()
+        """Runs whose attempt was recorded as ended while its thread waits for a store that does not answer."""
         self._unrecorded: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
         self._shutdown = threading.Event()
@@ -71,8 +75,10 @@ class Manager:
         thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True)
         with self._lock:
             if (known := self._threads.get(run)) is not None and known.is_alive():
-                raise RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
+                raise self._busy(run)
             self._threads[run] = thread
+            self._ended[run] = threading.Event()
+            self._left.discard(run)
             self._unrecorded.pop(run, None)
         thread.start()
         started.wait()
@@ -90,22 +96,35 @@ class Manager:
                 self._finish(attempt, work, standing)
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
-            self._unrecorded[run] = _as_row(error)
+            if run not in self._left:  # else it ended before, and what it meets since is nobody's
+                self._unrecorded[run] = _as_row(error)
         finally:
             started.set()
+            self._ended[run].set()
+
+    def _busy(self, run: str) -> RunBusyError:
+        if run in self._left:
+            return RunBusyError(f"a request of run {run} is still without an answer since it was stopped", fix="try again in a minute")
+        return RunBusyError(f"run {run} is being run already", fix=f"follow it with: python -m migrator status {run}")
 
     def _finish(self, attempt: Attempt, work: Callable[[Attempt], str], standing: str) -> None:
         """Drive the attempt to its end and record how it ended, whatever happens. A proof that cannot be repeated leaves ``standing``."""
-        status, error = _ending(attempt, work)
-        if standing and status not in PROVEN_OR_NOT:
-            stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
-            status, error = standing, error or stopped
-        rows.end(attempt.ledger, attempt.lease, status, error)
+
+        def leave() -> None:
+            attempt.log("warning", "the store does not answer: stopped without waiting for the requests under way")
+            _record(attempt, standing, attempt.asked, None)
+            self._left.add(attempt.run)
+            self._ended[attempt.run].set()
+
+        with Watch(attempt, leave) as watch:
+            status, error = _ending(attempt, work)
+        if watch.claim():
+            _record(attempt, standing, status, error)
 
     def ask(self, run: str, desired: str) -> None:
         """Ask for ``pause``, ``cancel`` or ``finish``. A run nobody drives becomes cancelled at once."""
         row = rows.get(self.ledger, run)
-        if held(self.folder(run)):
+        if row["status"] == "running" and held(self.folder(run)):
             rows.ask(self.ledger, run, desired)
         elif desired == "cancel" and row["status"] in ("running", "paused", "interrupted", "failed"):
             rows.mark(self.ledger, run, "cancelled")
@@ -122,11 +141,19 @@ class Manager:
         return held(self.folder(run))
 
     def wait(self, run: str, timeout: float | None = None) -> bool:
-        """Wait until this process's thread for the run has ended; return whether it has."""
-        thread = self._threads.get(run)
-        if thread is not None:
-            thread.join(timeout)
-        return thread is None or not thread.is_alive()
+        """Wait until the run's attempt in this process has ended; return whether it has."""
+        if run not in self._ended:
+            return True
+        if not self._ended[run].wait(timeout):
+            return False
+        if run not in self._left:
+            self._threads[run].join()
+        return True
+
+    @property
+    def hanging(self) -> bool:
+        """Whether an attempt that ended left a request behind that has no answer yet: its threads would keep the process from ending."""
+        return any(self._threads[run].is_alive() for run in self._left)
 
     @property
     def shutting_down(self) -> bool:
@@ -140,13 +167,14 @@ class Manager:
     def interrupt(self) -> None:
         """Stop every run of this process after its current chunks; each can be resumed."""
         self.ask_shutdown()
-        for thread in list(self._threads.values()):
-            thread.join()
+        for run in list(self._threads):
+            self.wait(run)
 
     def close(self) -> None:
-        """Interrupt what runs and close the ledger."""
+        """Interrupt what runs and close the ledger, unless what was left behind still has it in hand."""
         self.interrupt()
-        self.ledger.close()
+        if not self.hanging:
+            self.ledger.close()
 
 
 def _as_row(error: MigratorError) -> dict[str, str]:
@@ -159,27 +187,42 @@ def _let_others_go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
+def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
+    if standing and status not in PROVEN_OR_NOT:
+        stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
+        status, error = standing, error or stopped
+    rows.end(attempt.ledger, attempt.lease, status, error)
+
+
 def _ending(attempt: Attempt, work: Callable[[Attempt], str]) -> tuple[str, dict[str, str] | None]:
     """Do the work; return the status the attempt ends with, and the error if one ended it."""
     try:
         return work(attempt), None
     except StopRequestedError as stop:
-        attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[stop.status])
-        return stop.status, None
+        return _stopped(attempt, stop.status)
     except RunBusyError:
         raise
-    except MigratorError as problem:
+    except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
+        return _stopped(attempt, attempt.asked) if attempt.cut_off else _failed(attempt, problem)
+
+
+def _stopped(attempt: Attempt, status: str) -> tuple[str, None]:
+    attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[status])
+    return status, None
+
+
+def _failed(attempt: Attempt, problem: Exception) -> tuple[str, dict[str, str]]:
+    if isinstance(problem, MigratorError):
         attempt.log("error", f"{problem.message}. {problem.fix}")
         return ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
-    except MemoryError:
+    if isinstance(problem, MemoryError):
         fix = "use a smaller --batch, then resume"
         return "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": fix, "exit_code": "3"}
-    except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
-        _keep_traceback(attempt)
-        fix = "report it with the log; resume is safe"
-        return "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": fix, "exit_code": "3"}
+    _keep_traceback(attempt, problem)
+    fix = "report it with the log; resume is safe"
+    return "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": fix, "exit_code": "3"}
 
 
-def _keep_traceback(attempt: Attempt) -> None:
+def _keep_traceback(attempt: Attempt, problem: Exception) -> None:
     attempt.log("error", "internal error; the run's folder has traceback.txt")
-    (attempt.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    (attempt.folder / "traceback.txt").write_text("".join(traceback.format_exception(problem)), encoding="utf-8")

@@ -79,7 +79,7 @@ def as_it_is(plan: Plan) -> Transform:
 
 
 def _opened(attempt: Attempt, stack: ExitStack, endpoint: Endpoint) -> Source:
-    return stack.enter_context(attempt.patiently("opening a collection", lambda: opened_source(endpoint)))
+    return stack.enter_context(attempt.opening("opening a collection", lambda: opened_source(endpoint)))
 
 
 def _walk(attempt: Attempt) -> Walk:

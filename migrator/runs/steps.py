@@ -42,14 +42,14 @@ LOAD_NOTE = "import.json"
 
 def opened(attempt: Attempt) -> closing[Source]:
     """Open the source."""
-    return attempt.patiently("opening the source", lambda: opened_source(attempt.plan.source))
+    return attempt.opening("opening the source", lambda: opened_source(attempt.plan.source))
 
 
 def opened_target(attempt: Attempt) -> closing[Target]:
     """Open the target as the plan's route asks."""
     plan = attempt.plan
     if plan.route == "direct":
-        return attempt.patiently("opening the target", lambda: direct_target(plan.target))
+        return attempt.opening("opening the target", lambda: direct_target(plan.target))
     watch = staging.Watch(
         note=attempt.folder / LOAD_NOTE,
         rest=attempt.rest,
@@ -58,7 +58,7 @@ def opened_target(attempt: Attempt) -> closing[Target]:
         saw=lambda job, progress: _saw_load(attempt, job, progress),
         cancelled=lambda: attempt.asked == "cancelled",
     )
-    return attempt.patiently("opening the target", lambda: staging.opened(plan, watch))
+    return attempt.opening("opening the target", lambda: staging.opened(plan, watch))
 
 
 def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
@@ -153,7 +153,7 @@ def writing(attempt: Attempt, target: Target) -> Iterator[Writer]:
     if plan.on_conflict == "upsert" and not plan.new_only:
         yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
         return
-    with attempt.patiently("opening the target", lambda: opened_source(plan.target)) as present:
+    with attempt.opening("opening the target", lambda: opened_source(plan.target)) as present:
         unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
         everywhere = tuple(present.describe().namespaces) if unique else ()
         yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log, everywhere)

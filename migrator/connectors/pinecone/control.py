@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -59,6 +60,7 @@ class Control:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._stopped = threading.Event()
         self.address = settings.controller or DEFAULT_CONTROLLER
         try:
             # one owner of retry: ours
@@ -163,7 +165,8 @@ class Control:
                 raise PermanentError(f"Pinecone could not make index {found.name}", fix="delete it, and choose another cloud=, region= or size")
             if time.monotonic() > end:
                 raise TransientError(f"index {found.name} is still {found.state} after {self._settings.ready_timeout} s", fix="resume once it is ready")
-            time.sleep(pause)
+            if self._stopped.wait(pause):
+                raise TransientError(f"stopped while index {found.name} was {found.state}", fix="resume once it is ready")
             pause = min(pause * 1.5, longest)
 
     def configure(self, what: str, **changes: Any) -> None:
@@ -179,6 +182,10 @@ class Control:
             return
         except Exception as error:
             raise translate(error, what=f"delete index {quote(name)}", address=self.address) from error
+
+    def interrupt(self) -> None:
+        """Wait for nothing any more."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Close the connections. Safe twice."""

@@ -174,11 +174,15 @@ class PineconeSource:
     def drop(self) -> None:
         cutover.drop(self._control)
 
+    def interrupt(self) -> None:
+        self._control.interrupt()
+        self._connection.plane.close()
+
     def close(self) -> None:
         """Release connections and what was kept on disk. Safe twice."""
+        self._connection.plane.close()  # first: requests without an answer, which the others wait for, end with it
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._ids.close()
-        self._connection.plane.close()
         self._control.close()
 
 

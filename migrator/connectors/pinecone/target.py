@@ -41,6 +41,7 @@ class PineconeTarget:
         self._control = control
         self._settings = settings
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         self._connection: Connection | None = None
         self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="pinecone-write")
         self._paces: dict[str, Pace] = {}
@@ -111,6 +112,8 @@ class PineconeTarget:
 
     def _send(self, connection: Connection, namespace: str, items: Sequence[Item]) -> list[Rejected]:
         def upsert(some: Sequence[Item]) -> None:
+            if self._stopped.is_set():  # of a chunk in many requests those not sent yet must not come after what a resumed run writes
+                raise TransientError("stopped before all of a chunk was sent", fix="resume; records are written again whole")
             taken = self._pace(namespace).run(lambda: connection.plane.upsert(namespace, some), sum(size for *_, size in some))
             if taken != len(some):
                 raise TransientError(f"Pinecone acknowledged {taken} of {len(some)} records", fix="resume; records are written again whole")
@@ -194,14 +197,22 @@ class PineconeTarget:
             answers.append(sorted(hits, key=lambda hit: hit[1], reverse=connection.metric != "euclidean")[:top_k])
         return answers
 
+    def interrupt(self) -> None:
+        self._stopped.set()
+        self._control.interrupt()
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            connection.plane.close()
+
     def close(self) -> None:
         """Release the connections. Safe twice."""
+        self._let_go()  # first: requests without an answer, which the pool waits for, end with it
         self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
             importer, self._bulk = self._bulk, None
         if importer is not None:
             importer.close()
-        self._let_go()
         self._control.close()
 
 
