@@ -7,11 +7,13 @@ Sources and targets are used from several threads at once and closed with ``clos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from migrator.model import (
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
         Step,
         StoredFile,
     )
+
+
+Known: TypeAlias = "Callable[[Sequence[str], str], npt.NDArray[np.bool_]]"
+"""Ids of a source's namespace, and its name -> which of them the target holds, and need not be read."""
 
 
 class Source(Protocol):
@@ -96,6 +102,14 @@ class KeyScanner(Protocol):
 
     def keys(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield ``id`` (string or int64) and ``namespace`` (string) of **every** row of ``split``, in the order of ``read``."""
+
+
+@runtime_checkable
+class SelectiveReader(Protocol):
+    """A source that need not read every record to say which there are."""
+
+    def read_unknown(self, split: Split, cursor: str | None, records: int, known: Known) -> Iterator[Chunk]:
+        """Yield what ``read`` does, except that records that are ``known`` may be named in ``Chunk.unread`` and not read."""
 
 
 @runtime_checkable

@@ -50,6 +50,14 @@ def entries(prepared: Prepared, kinds: npt.NDArray[np.uint8], *, ids_only: bool)
     return pa.RecordBatch.from_arrays([*columns, batch.column("namespace"), batch.column("id"), *origin], schema=SCHEMA)
 
 
+def held(names: pa.RecordBatch, keys: npt.NDArray[np.void], contents: npt.NDArray[np.uint64]) -> pa.RecordBatch:
+    """Return the journal's rows for records that the target holds and that were not read: ``keys`` and ``contents`` are their hashes."""
+    unknown = pa.nulls(len(names), pa.string())
+    hashes = (keys["low"], keys["high"], contents[:, 0], contents[:, 1], np.full(len(names), UNCHANGED, np.uint8))
+    columns = [pa.array(np.ascontiguousarray(column)) for column in hashes]
+    return pa.RecordBatch.from_arrays([*columns, names.column("namespace"), names.column("id"), unknown, unknown], schema=SCHEMA)
+
+
 class Journal:
     """The parts of one scan, each a file in ``folder`` under its own name."""
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from migrator.digest import RowHashes, namespace_digests
+from migrator.digest import RowHashes, merge, namespace_digests
 from migrator.duplicates import hashed
 from migrator.failpoints import failpoint
-from migrator.follow.journal import CHANGED, NEW, UNCHANGED, entries
+from migrator.follow.journal import CHANGED, NEW, UNCHANGED, entries, held
 from migrator.pipeline.write import named
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pyarrow as pa
 
     from migrator.follow.journal import Journal
     from migrator.follow.state import State
@@ -54,24 +54,40 @@ class JournalWriter:
         whole = _whole(prepared, sending, written)
         if not intended or len(intended[0].batch) != len(written.batch):  # nothing was sent, or the store refused some
             self._save(part, whole, kinds[_rows_of(prepared, whole)], durable=bool(intended))
-        return whole
+        return self._with_unread(whole)
 
     def _judged(self, prepared: Prepared) -> tuple[npt.NDArray[np.uint8], Prepared]:
         """Return what is to be done with each row, and the rows with the hashes of what the target will hold."""
         keys = hashed(prepared.batch.column("id"), prepared.batch.column("namespace"), ids_only=self.ids_only)
         known = self.state.look_up(keys["low"], keys["high"])
-        held = known.found & known.sure
+        sure = known.found & known.sure
         kinds = np.where(known.found, CHANGED, NEW).astype(np.uint8)
         if self.changes == "all":
-            kinds[held & (known.hashes == prepared.hashes.rows).all(axis=1)] = UNCHANGED
+            kinds[sure & (known.hashes == prepared.hashes.rows).all(axis=1)] = UNCHANGED
             return kinds, prepared
-        kinds[held] = UNCHANGED
-        rows = np.where(held[:, None], known.hashes, prepared.hashes.rows)
+        kinds[sure] = UNCHANGED
+        rows = np.where(sure[:, None], known.hashes, prepared.hashes.rows)
         hashes = RowHashes(prepared.hashes.keys, rows)
         return kinds, replace(prepared, hashes=hashes, digests=namespace_digests(hashes, prepared.batch.column("namespace")))
 
     def _save(self, part: str, prepared: Prepared, kinds: npt.NDArray[np.uint8], *, durable: bool) -> None:
-        self.journal.save(part, entries(prepared, kinds, ids_only=self.ids_only), durable=durable)
+        rows = entries(prepared, kinds, ids_only=self.ids_only)
+        if prepared.unread is not None:
+            rows = pa.concat_batches([rows, held(prepared.unread, *self._held(prepared.unread))])
+        self.journal.save(part, rows, durable=durable)
+
+    def _held(self, names: pa.RecordBatch) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64]]:
+        """Return the keys of records the target holds, and the hashes of their contents there."""
+        keys = hashed(names.column("id"), names.column("namespace"), ids_only=self.ids_only)
+        return keys, self.state.look_up(keys["low"], keys["high"]).hashes
+
+    def _with_unread(self, prepared: Prepared) -> Prepared:
+        """Return ``prepared`` with the records that were not read counted among what the target holds."""
+        if prepared.unread is None:
+            return prepared
+        _, rows = self._held(prepared.unread)
+        digests = namespace_digests(RowHashes(rows[:, 0], rows), prepared.unread.column("namespace"))
+        return replace(prepared, kept=len(prepared.unread), digests=merge(prepared.digests, digests))
 
 
 def _whole(prepared: Prepared, sent: Prepared, written: Prepared) -> Prepared:

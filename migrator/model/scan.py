@@ -62,11 +62,13 @@ class Chunk:
     """Rows of the source that could not be brought into ``batch``."""
     vanished: int = 0
     """Records that were listed and had been deleted by others when they were fetched."""
+    unread: pa.RecordBatch | None = None
+    """``id`` and ``namespace`` of rows that are there and were not read, because their reader knows them."""
 
     @property
     def scanned(self) -> int:
         """Rows of the source this chunk stands for."""
-        return int(self.batch.num_rows) + len(self.rejected) + self.vanished
+        return int(self.batch.num_rows) + len(self.rejected) + self.vanished + (len(self.unread) if self.unread is not None else 0)
 
 
 @dataclass(frozen=True)

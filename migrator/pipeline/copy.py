@@ -106,14 +106,14 @@ def _commit_oldest(job: Job, where: SplitProgress, pending: deque[_Write]) -> No
 def _write(job: Job, prepared: Prepared, part: str) -> tuple[Prepared, float]:
     started = time.perf_counter()
     failpoint("before_write")
-    written = job.write(prepared, part) if len(prepared.batch) else prepared
+    written = job.write(prepared, part) if len(prepared.batch) or prepared.unread is not None else prepared
     failpoint("after_write")
     return written, time.perf_counter() - started
 
 
 def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
-    counts = Counts(written.scanned, len(written.batch), len(written.rejected), written.vanished, written.duplicate)
+    counts = Counts(written.scanned, len(written.batch) + written.kept, len(written.rejected), written.vanished, written.duplicate)
     checkpoint = progress.Checkpoint(
         where.split.id, write.sequence, written.cursor, written.read, counts, written.digests, written.rejected, written.held, seconds
     )

@@ -56,6 +56,10 @@ class Prepared:
     """Records of the scan that were gone when they were to be read; not in ``read``, because the source no longer counts them."""
     origin: pa.RecordBatch | None = None
     """``id`` and ``namespace`` in the source of each row of ``batch``, if the rules ask for it."""
+    unread: pa.RecordBatch | None = None
+    """``id`` and ``namespace`` in the target of records that are there and were not read, because the target holds them."""
+    kept: int = 0
+    """Records of ``unread`` whose digests are in ``digests``: they count as copied."""
 
     @property
     def duplicate(self) -> int:
@@ -80,9 +84,10 @@ def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
     batch, rows = chunk.batch, rows_of(chunk.start, chunk.rows, len(chunk.batch))
     batch, rows = _keep(batch, rows, rules.transform.in_namespaces(batch))
     unreadable = [r for r in chunk.rejected if rules.transform.namespaces is None or r.namespace in rules.transform.namespaces]
-    read = len(batch) + len(unreadable)
+    unread = _unread(chunk, rules.transform)
+    read = len(batch) + len(unreadable) + (len(unread) if unread is not None else 0)
     batch, rows = _keep(batch, rows, rules.transform.matching(batch))
-    scanned = len(batch) + len(unreadable) + chunk.vanished
+    scanned = len(batch) + len(unreadable) + chunk.vanished + (len(unread) if unread is not None else 0)
     unroutable = rules.transform.unroutable(batch)
     rejected = (*unreadable, *reject(batch, unroutable))
     batch, rows = _keep(batch, rows, _without(batch, unroutable))
@@ -97,7 +102,15 @@ def prepare(chunk: Chunk, split_position: int, rules: Rules) -> Prepared:
         hashes, rows = RowHashes(hashes.keys[written], hashes.rows[written]), rows[written]
     origin = _origin(chunk, rows) if rules.origins else None
     digests = namespace_digests(hashes, batch.column("namespace"))
-    return Prepared(batch, hashes, digests, chunk.cursor, read, scanned, rejected, held, vanished=chunk.vanished, origin=origin)
+    return Prepared(batch, hashes, digests, chunk.cursor, read, scanned, rejected, held, vanished=chunk.vanished, origin=origin, unread=unread)
+
+
+def _unread(chunk: Chunk, transform: Transform) -> pa.RecordBatch | None:
+    """Return the names in the target of the rows that were not read; their selection and routing take no metadata."""
+    if chunk.unread is None:
+        return None
+    mask = transform.in_namespaces(chunk.unread)
+    return replace(transform, unstamps=False).route(chunk.unread if mask is None else chunk.unread.filter(pa.array(mask)))
 
 
 def _origin(chunk: Chunk, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,12 @@ from migrator.errors import PermanentError
 from migrator.failpoints import failpoint
 from migrator.follow.journal import CHANGED, NEW, UNCHANGED, Journal, sync
 from migrator.follow.state import Builder, State, as_entries
+from migrator.follow.unread import UnknownOnly
 from migrator.follow.writer import JournalWriter
 from migrator.ledger import passes, progress
 from migrator.ledger.duplicates import resolve
 from migrator.ledger.passes import Found
+from migrator.protocols import SelectiveReader
 from migrator.runs import stamping, steps
 from migrator.runs.gone import Gone
 
@@ -92,7 +94,15 @@ def _scan(trail: Trail, source: Source, rules: Rules, journal: Journal) -> None:
     stamps = stamping.stamper(attempt, source, journal, keeps_journal=True)
     with steps.writing(attempt, trail.target) as write:
         writer = JournalWriter(write, journal, State(trail.state), trail.how.changes, _ids_only(attempt))
-        steps.copy_splits(attempt, source, rules, writer, stamps)
+        steps.copy_splits(attempt, _reader(trail, source, rules, writer), rules, writer, stamps)
+
+
+def _reader(trail: Trail, source: Source, rules: Rules, writer: JournalWriter) -> Source:
+    """Return what the splits are read with: where ids alone decide, the source without what the target holds."""
+    undecided = rules.transform.needs_metadata or len(rules.repeats.winners)
+    if trail.how.changes != "new" or undecided or not len(writer.state) or not isinstance(source, SelectiveReader):
+        return source
+    return cast("Source", UnknownOnly(source, writer.state, rules.transform, writer.ids_only))
 
 
 def _ids_only(attempt: Attempt) -> bool:

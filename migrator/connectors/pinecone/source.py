@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from migrator.connectors.pinecone import cutover, stamping
+from migrator.connectors.pinecone import cutover, stamping, unread
 from migrator.connectors.pinecone.connection import require_dense
 from migrator.connectors.pinecone.enumeration import Enumeration
 from migrator.model import DEFAULT_NAMESPACE, Chunk, Collection, Split
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from migrator.connectors.pinecone.control import Control
     from migrator.connectors.pinecone.wire import Fetched
     from migrator.model import Address, Selection
+    from migrator.protocols import Known
 
 SAMPLED_NAMESPACES = 50
 SAMPLED_RECORDS = 10
@@ -116,6 +117,17 @@ class PineconeSource:
         finally:
             for future in (future for _, futures in ahead for future in futures):
                 future.cancel()
+
+    def read_unknown(self, split: Split, cursor: str | None, records: int, known: Known) -> Iterator[Chunk]:
+        """Yield the records of ``split`` that are not ``known``, and the names of the others; all of them where ids were given and need not exist."""
+        namespace = split.state["namespace"]
+        if not self._ids.listed and self._ids.found(namespace).how == "given":
+            return self.read(split, cursor, records)
+        position = json.loads(cursor) if cursor else {"after": split.state["after"], "start": 0}
+        listed = self._ids.listing(namespace).ids(position["after"], split.state["up_to"], unread.LISTED)
+        return unread.read_unknown(
+            listed, namespace, known, self._fetching, dimension=self._connection.dimension, start=int(position["start"]), records=records
+        )
 
     def _fetching(self, namespace: str, ids: Sequence[str]) -> list[Future[Fetched]]:
         """Ask for ``ids``, several requests at once."""
