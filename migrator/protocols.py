@@ -140,6 +140,14 @@ class Searchable(Protocol):
 
 
 @runtime_checkable
+class Claimable(Protocol):
+    """A target that one run at a time may write, and that cannot tell by itself which."""
+
+    def claim(self, run: str) -> None:
+        """Say which run writes; called before ``prepare``, which raises ``RunBusyError`` when another does."""
+
+
+@runtime_checkable
 class PartKeeper(Protocol):
     """A target that keeps what it is given by part and not by id, so that writing an id again does not replace it."""
 

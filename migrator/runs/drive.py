@@ -26,7 +26,7 @@ def copy(attempt: Attempt) -> str:
         target = stack.enter_context(steps.opened_target(attempt))
         collection = steps.unchanged(attempt, source)
         attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
-        attempt.patiently("preparing the target", lambda: target.prepare(collection, plan))
+        steps.prepare(attempt, target, collection)
         rules = steps.rules_of(attempt, source, collection)
         attempt.phase("copying", "copying")
         with steps.writing(attempt, target) as write:

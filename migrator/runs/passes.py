@@ -71,7 +71,7 @@ def one_pass(trail: Trail) -> tuple[Found, Rules]:
         collection = steps.unchanged(attempt, source, may_change=True)
         if first:
             attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
-        attempt.patiently("preparing the target", lambda: trail.target.prepare(collection, attempt.plan))
+        steps.prepare(attempt, trail.target, collection)
         number, rules = _begun(trail, source, collection, first=first)
         journal = trail.journal(number)
         if first:

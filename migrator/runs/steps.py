@@ -21,7 +21,7 @@ from migrator.pipeline.copy import Job, copy_split
 from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
-from migrator.protocols import Lagging, PartKeeper, Versioned
+from migrator.protocols import Claimable, Lagging, PartKeeper, Versioned
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
     phase = "importing" if job and not progress.done else "finishing"
     attempt.phases.setdefault(phase, time.time())
     rows.update(attempt.ledger, attempt.lease, phase=phase)
+
+
+def prepare(attempt: Attempt, target: Target, collection: Collection) -> None:
+    """Create the target, or check the one that exists."""
+    if isinstance(target, Claimable):
+        target.claim(attempt.run)
+    attempt.patiently("preparing the target", lambda: target.prepare(collection, attempt.plan))
 
 
 def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> Collection:

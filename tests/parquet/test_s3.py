@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from migrator import endpoints
 from migrator.connectors import connector
-from migrator.errors import MigratorError, PermanentError, TransientError
+from migrator.connectors.parquet import locks
+from migrator.errors import MigratorError, PermanentError, RunBusyError, TransientError
+from migrator.service import PlanOptions
 from tests.contract.kit import collection_of, comparable, plan_to, read_all, rows_of, source_of, target_of
 from tests.contract.parquet_harness import ParquetBucketHarness
 from tests.parquet.test_target import BATCHES, CHILD, ROOT
+from tests.runs.conftest import collections, seed, service
 from tests.unit.batches import numbered
 
+__all__ = ["collections", "seed", "service"]
 pytestmark = pytest.mark.server
 
 
@@ -130,3 +137,90 @@ def test_no_local_file_appears(bucket, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(bucket.new_target(), BATCHES)
     assert list(Path().iterdir()) == []
+
+
+LEFT = "import os, sys\nfrom tests.parquet.test_s3 import begin\nbegin(*sys.argv[1:])\nos._exit(9)\n"
+
+
+def begin(text: str, run: str):
+    """Return a target that ``run`` has begun to write."""
+    target = connector("parquet").open_target(endpoints.parse(text))
+    target.claim(run)
+    target.prepare(collection_of(BATCHES), plan_to(text))
+    target.write(BATCHES[0], "split.0")
+    return target
+
+
+def test_another_run_is_refused_as_long_as_one_writes(bucket):
+    text = bucket.new_target()
+    with closing(begin(text, "20260101-000000-aaaa")):
+        for other in (text, f"{text}&overwrite=true"):
+            with pytest.raises(RunBusyError, match=r"run 20260101-000000-aaaa .*process") as refused:
+                begin(other, "20260101-000000-bbbb")
+            assert refused.value.code == "target_busy"
+            assert f"{bucket.folder(text)}/_staging/lock-20260101-000000-aaaa.json" in refused.value.fix
+        assert sum("lock-" in name for name in bucket.objects(bucket.folder(text))) == 1, "the refused one left nothing"
+    with closing(begin(f"{text}&overwrite=true", "20260101-000000-bbbb")) as other:
+        for number, batch in enumerate(BATCHES):
+            other.write(batch, f"split.{number}")
+        other.finish()
+    assert comparable(bucket.read_back(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
+    assert not [name for name in bucket.objects(bucket.folder(text)) if name.startswith("_staging")]
+    listed = bucket.server.client().list_objects_v2(Bucket=bucket.server.bucket, Prefix=f"{bucket.folder(text)}/_staging")
+    assert not listed.get("Contents"), "nor an empty object that would pass for a namespace"
+
+
+def test_what_a_killed_run_left_is_its_own_again_and_nobody_else_s(bucket):
+    text = bucket.new_target()
+    killed = subprocess.run([sys.executable, "-c", LEFT, text, "mine"], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert killed.returncode == 9
+    with pytest.raises(RunBusyError, match="run mine"):
+        begin(text, "theirs")
+    with closing(begin(text, "mine")) as target:
+        for number, batch in enumerate(BATCHES):
+            target.write(batch, f"split.{number}")
+        target.finish()
+    assert comparable(bucket.read_back(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
+
+
+def test_runs_that_come_at_the_same_time_never_both_write(bucket, monkeypatch):
+    monkeypatch.setattr(locks, "_PAUSE_SECONDS", 0.0)
+    for _ in range(5):
+        text, gate = bucket.new_target(), threading.Barrier(3)
+
+        def contend(run, text=text, gate=gate):
+            gate.wait()
+            try:
+                return begin(text, run)
+            except RunBusyError:
+                return None
+
+        with ThreadPoolExecutor(3) as pool:
+            held = [target for target in pool.map(contend, ["a", "b", "c"]) if target is not None]
+        assert len(held) <= 1
+        for target in held:
+            target.close()
+
+
+def test_a_run_says_who_it_is_and_is_refused_with_exit_code_75(bucket, service, seed, monkeypatch):
+    seed("source", numbered(40))
+    text = bucket.new_target()
+    plan = service.plan("memory:source", text, PlanOptions(batch=10))
+    with closing(begin(bucket.new_target(), "elsewhere")), closing(begin(text, "another")):
+        run = service.start(plan)
+        status = service.wait(run, 60)
+        assert (status["status"], status["error"]["code"], status["error"]["exit_code"]) == ("interrupted", "target_busy", "75")
+    service.resume(run)
+    assert "already holds an export of another run" in service.wait(run, 60)["error"]["message"]
+    own = service.plan("memory:source", bucket.new_target(), PlanOptions(batch=10))
+    seen = set()
+    real = locks.hold
+
+    def hold(place, owner):
+        seen.add(owner)
+        return real(place, owner)
+
+    monkeypatch.setattr(locks, "hold", hold)
+    run = service.start(own)
+    assert service.wait(run, 60)["status"] == "proven"
+    assert seen == {run}

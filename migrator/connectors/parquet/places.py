@@ -6,7 +6,6 @@ not at all: S3 publishes a put, single or multipart, only when it completes, so 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import uuid
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pyarrow import fs
 from migrator import endpoints, secrets
 from migrator.connectors.parquet.failures import translated
 from migrator.connectors.parquet.naming import STAGING_FOLDER
-from migrator.errors import ConfigError, PermanentError, RunBusyError
+from migrator.errors import ConfigError, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,25 +101,6 @@ class Place:
         if self.size(path) != sum(piece.size for piece in pieces):
             self.remove(path)
             raise PermanentError(f"{self.show(path)} did not arrive whole", fix="look at the store's health, then resume", code="write_incomplete")
-
-    def hold(self) -> int | None:
-        """Keep other writers out until the descriptor returned is closed; None in a bucket, where nothing can.
-
-        Raise ``RunBusyError`` when another run writes here. The lock is on the folder itself, so it leaves no file behind.
-        """
-        if not self.local:
-            return None
-        with translated(self.shown):
-            if Path(self.root).exists() and not Path(self.root).is_dir():
-                raise PermanentError(f"{self.shown} is not a folder", fix="choose another", code="not_a_folder")
-            make_folder(Path(self.root))
-            descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise RunBusyError(f"another run writes into {self.shown}", fix="wait until it has ended, or choose another folder", code="target_busy") from None
-        return descriptor
 
     def move(self, path: str, to: str) -> None:
         """Give a file its final name, replacing what is there. In a bucket this is a copy inside the store, then a delete."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from migrator.connectors.parquet import manifest as manifests
+from migrator.connectors.parquet.locks import is_lock
 from migrator.connectors.parquet.manifest import Entry, Manifest
 from migrator.connectors.parquet.naming import STAGING_FOLDER, folder_of, namespace_of
 from migrator.errors import PermanentError
@@ -115,8 +116,18 @@ def carry_out(place: Place, complete: Manifest, moves: Mapping[str, str], remova
         place.sync(folder)
     place.save(manifests.MANIFEST, [complete.dump()])
     failpoint("parquet.manifest_written")
-    place.remove_folder(STAGING_FOLDER)
+    clear(place)
     place.sync("")
+
+
+def clear(place: Place) -> None:
+    """Remove everything staged; not the locks of runs, which keep others out (or are others', about to give way)."""
+    staged = [place.relative(info) for info in place.listing(STAGING_FOLDER)]
+    if not any(map(is_lock, staged)):
+        place.remove_folder(STAGING_FOLDER)
+        return
+    with ThreadPoolExecutor(MOVES_AT_ONCE) as pool:
+        list(pool.map(place.remove, [path for path in staged if not is_lock(path)]))
 
 
 def _move(place: Place, path: str, to: str, size: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import Counter
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator import endpoints
-from migrator.connectors.parquet import encode, naming, staging
+from migrator.connectors.parquet import encode, locks, naming, staging
 from migrator.connectors.parquet import manifest as manifests
 from migrator.connectors.parquet.manifest import Run
 from migrator.connectors.parquet.places import S3_OPTIONS, place_of
@@ -24,7 +23,7 @@ from migrator.failpoints import failpoint
 from migrator.model import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from migrator.connectors.parquet.manifest import Entry
     from migrator.model import Collection, Endpoint, Plan
@@ -47,7 +46,12 @@ class ParquetTarget:
         self._lock = threading.Lock()
         self._staged: dict[str, set[StagedFile]] | None = None
         self._dropped: tuple[Entry, ...] = ()
-        self._held: int | None = None
+        self._run = ""
+        self._release: Callable[[], None] | None = None
+        """Lets others write here."""
+
+    def claim(self, run: str) -> None:
+        self._run = run
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         """Begin an export, or recognise the one ``plan`` began before, finished or not.
@@ -56,16 +60,16 @@ class ParquetTarget:
         """
         self._place.check()
         self._check_namespaces(collection)
-        if self._held is None:
-            self._held = self._place.hold()
         identity = manifests.identity(plan)
+        if self._release is None:
+            self._release = locks.hold(self._place, self._run or f"of plan {identity[:12]}")
         begun = self._begun()
         if begun is not None and begun.plan == identity:
             self._check_shape(begun, collection)
             self._complete_publication()
             return
         replaced = self._replaceable(begun)
-        self._place.remove_folder(naming.STAGING_FOLDER)
+        staging.clear(self._place)
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
         run = Run(identity, started, collection.name, collection.dimension, collection.metric, collection.id_type, tuple(replaced))
         manifests.save_run(self._place, run)
@@ -97,7 +101,7 @@ class ParquetTarget:
 
     def _replaceable(self, begun: Run | None) -> list[str]:
         """Return the files of an earlier export that this one replaces; refuse a folder that holds anything else."""
-        paths = [self._place.relative(info) for info in self._place.listing()]
+        paths = [path for path in map(self._place.relative, self._place.listing()) if not locks.is_lock(path)]
         data = [path for path in paths if not path.startswith(f"{naming.STAGING_FOLDER}/") and path != manifests.MANIFEST]
         if not paths:
             return []
@@ -195,9 +199,9 @@ class ParquetTarget:
         """Forget what is staged: it is on the disk, and so is everything the next process needs. Let others write here."""
         with self._lock:
             self._staged = None
-            held, self._held = self._held, None
-        if held is not None:
-            os.close(held)
+            release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 def _without_long_namespaces(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Rejected]]:
