@@ -26,6 +26,7 @@ def copy(attempt: Attempt) -> str:
         target = stack.enter_context(steps.opened_target(attempt))
         collection = steps.unchanged(attempt, source)
         attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
+        attempt.patiently("looking at the target", lambda: steps.check_still_there(attempt, target))
         steps.prepare(attempt, target, collection)
         rules = steps.rules_of(attempt, source, collection)
         attempt.phase("copying", "copying")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from migrator import duplicates, staging
 from migrator.connectors import connector, opened_source
 from migrator.connectors import opened_target as direct_target
-from migrator.errors import ConfigError, TransientError
+from migrator.errors import ConfigError, PlanError, TransientError
 from migrator.executors import local
+from migrator.existing import existing_collection
 from migrator.failpoints import failpoint
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
@@ -21,7 +22,7 @@ from migrator.pipeline.copy import Job, copy_split
 from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
-from migrator.protocols import Claimable, Lagging, PartKeeper, Versioned
+from migrator.protocols import Claimable, Deletable, Lagging, PartKeeper, Versioned
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ def prepare(attempt: Attempt, target: Target, collection: Collection) -> None:
     if isinstance(target, Claimable):
         target.claim(attempt.run)
     attempt.patiently("preparing the target", lambda: target.prepare(collection, attempt.plan))
+
+
+def check_still_there(attempt: Attempt, target: Target) -> None:
+    """Raise ``PlanError`` when a resumed copy's target was deleted: made anew, it would lack what was copied before."""
+    copied = progress.counts(attempt.ledger, attempt.run).copied
+    # files have nothing to be found before they are finished, and what is staged is looked at where it is loaded
+    if not copied or attempt.plan.route != "direct" or not isinstance(target, Deletable):
+        return
+    if existing_collection(attempt.plan.target) is None:
+        message = f"the target with the {copied:,} records copied so far is not there any more"
+        raise PlanError(message, fix="copy anew, as another run", code="target_gone")
 
 
 def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> Collection:

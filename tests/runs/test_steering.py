@@ -347,8 +347,12 @@ def test_a_killed_process_leaves_an_interrupted_run_that_anyone_can_take_over(ch
         assert 20 <= status["counts"]["copied"] < 2000
         progress.audit(service.manager.ledger, run)
         service.resume(run)
+        # its memory died with it, so what it wrote is gone
+        assert Ended(service, run).status["error"]["code"] == "target_gone"
+        seed("target")
+        service.resume(run)
         ended = Ended(service, run)
-        # its memory died with it, so what it wrote is gone: the proof must say so rather than trust the ledger
+        # in one made anew the proof must say so rather than trust the ledger
         assert str(ended) == "differs"
         assert ended.counts == (2000, 2000, 0, 0, 0)
         assert {row["class"] for row in ended.result["differences"]} == {"missing"}
