@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+ROOT = Path(__file__).parents[1]
+MEGABYTE = 1024 * 1024
 INTERVAL = 0.02
 """Seconds between two looks at the memory."""
 
@@ -29,6 +32,16 @@ class Measured:
     """The JSON object on its standard output."""
     peak_bytes: int
     """Most anonymous memory (RssAnon) the process and its children held together: mapped file pages are the kernel's to drop. 0 when unwatched."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables that keep the runs' ledger out of the user's own."""
+    return {"MIGRATOR_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+
+
+def median(values: Sequence[float], unit: float = 1) -> float:
+    """Return the median of ``values`` in ``unit``."""
+    return statistics.median(values) / unit
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str], *, watch_memory: bool = False) -> Measured:

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import measure
+from bench import against_pinecone, measure
+from bench.measure import MEGABYTE, ROOT, environment, median
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ROOT = Path(__file__).parents[1]
-MEGABYTE = 1024 * 1024
 IDLE = "import json, time, migrator.cli, migrator.service; print(json.dumps({})); time.sleep(1)"
 """A process with the program loaded and nothing to do."""
 
@@ -77,47 +76,13 @@ def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     }
 
 
-def pinecone_to_pinecone(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
-    """An index of 50k x 768 with metadata to another, proven, against the official client over REST and over gRPC without proof; one local server."""
-    records, seconds = int(50_000 * scale), {"rest": list[float](), "grpc": list[float](), "migrator": list[float]()}
-    variables = environment(folder) | {"PINECONE_API_KEY": "bench", "PINECONE_GRPC_SCHEME": "http"}
-    with local_pinecone(variables) as url:
-        measure.run(["-m", "bench.pinecone", "seed", url, "source", str(records), "768"], variables)
-        for number in range(rounds):
-            for how in ("rest", "grpc"):
-                said = measure.run(["-m", "bench.pinecone", how, url, "source", f"{how}-{number}"], variables).said
-                seconds[how].append(said["seconds"])
-            ends = [f"pinecone:{name}?controller={url}" for name in ("source", f"migrator-{number}")]
-            copied = measure.run(["-m", "migrator", "copy", *ends, "--json"], variables).said
-            if copied["verdict"] != "proven":
-                raise RuntimeError(f"the copy is {copied['verdict']}, so its time means nothing")
-            seconds["migrator"].append(copied["seconds"])
-    middle = {how: median(taken) for how, taken in seconds.items()}
-    return {
-        "records": records,
-        **{f"{how}_records_per_second": records / taken for how, taken in middle.items()},
-        "ratio_rest": middle["rest"] / middle["migrator"],
-        "ratio_grpc": middle["grpc"] / middle["migrator"],
-        "rounds": seconds,
-    }
-
-
-@contextmanager
-def local_pinecone(variables: dict[str, str]) -> Iterator[str]:
-    """Run the local Pinecone in a process of its own and give its address."""
-    command = [sys.executable, "-m", "migrator", "local-pinecone", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **variables}) as process:
-        try:
-            yield json.loads(process.stdout.readline())["url"] if process.stdout else ""
-        finally:
-            process.terminate()
-
-
 BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
     "parquet": faiss_to_parquet,
     "milvus": faiss_to_milvus,
     "memory": memory,
-    "pinecone": pinecone_to_pinecone,
+    "pinecone": against_pinecone.copying,
+    "pinecone-limits": against_pinecone.under_limits,
+    "pinecone-memory": against_pinecone.memory,
 }
 
 
@@ -173,16 +138,6 @@ def make_index(folder: Path, records: int, dimension: int) -> Path:
     program = f"from pathlib import Path; from bench.data import make_flat_index; make_flat_index(Path({str(path)!r}), {records}, {dimension})"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
     return path
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return the variables that keep the runs' ledger out of the user's own."""
-    return {"MIGRATOR_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
-
-
-def median(values: Sequence[float], unit: float = 1) -> float:
-    """Return the median of ``values`` in ``unit``."""
-    return statistics.median(values) / unit
 
 
 def table(name: str, result: dict[str, Any]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from migrator import costs
 from migrator.connectors import REGISTRY, connector
 from migrator.model import Move
 from migrator.protocols import Priced
+from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +40,7 @@ def estimate(
     chosen = plan.selection.namespaces
     namespaces = {name: count for name, count in collection.namespaces.items() if chosen is None or name in chosen}
     records = sum(namespaces.values())
-    rate = (measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000)) * _slower(collection.dimension)
-    basis = f"{rate:,.0f} records/s, " + ("as in the last run between these stores" if measured else "assumed until a run has measured it")
+    rate, basis = _rate(plan, collection, measured)
     vectors, beside = collection.dimension * 4, _bytes_beside(collection, sample)
     found = {
         "records": records,
@@ -52,6 +52,13 @@ def estimate(
     }
     move = _move(plan, collection, existing, namespaces, vectors + beside)
     return {**found, "cost": _cost(plan, move, records / rate, prices)}
+
+
+def _rate(plan: Plan, collection: Collection, measured: float | None) -> tuple[float, str]:
+    """Return records/s, and where they come from."""
+    rate = (measured or _ASSUMED_RECORDS_PER_SECOND.get(plan.target.connector, 1_000)) * _slower(collection.dimension)
+    basis = "as in the last run between these stores" if measured else "assumed until a run has measured it"
+    return rate, f"{rate:,.0f} records/s, {basis}" + (", without the store's import" if plan.route == "staged" else "")
 
 
 def _move(plan: Plan, collection: Collection, existing: Collection | None, namespaces: Mapping[str, int], record_bytes: float) -> Move:
@@ -67,8 +74,14 @@ def _move(plan: Plan, collection: Collection, existing: Collection | None, names
         looks_up=plan.new_only or plan.on_conflict != "upsert",
         present=existing.count if existing is not None else 0,
         stamps=plan.stamp,
-        follows=plan.follow is not None,
+        follows=_read_each_pass(plan),
     )
+
+
+def _read_each_pass(plan: Plan) -> Literal["ids", "records"] | None:
+    if plan.follow is None:
+        return None
+    return "records" if plan.follow.changes == "all" or compile_transform(plan).needs_metadata else "ids"
 
 
 def _bytes_beside(collection: Collection, sample: Sequence[pa.RecordBatch]) -> float:

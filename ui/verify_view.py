@@ -8,7 +8,7 @@ import streamlit as st
 
 from migrator.errors import MigratorError
 from migrator.service import SHORTFALLS
-from ui import charts, difference_view, kit, run_list, run_view, state, words
+from ui import charts, difference_view, kit, run_list, run_words, state, words
 
 DESCRIPTIONS = {
     "running": "This run is still going; its proof comes at the end.",
@@ -54,7 +54,7 @@ def _watch(run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         run_list.badge(seen)
         st.caption("Reading both sides and comparing…" if seen["phase"] == "verifying" else DESCRIPTIONS["running"], width="content")
-    st.progress(seen["progress"], text=run_view.progress_text(seen))
+    st.progress(seen["progress"], text=run_words.progress_text(seen))
 
 
 def _unproven(seen: dict[str, Any]) -> None:

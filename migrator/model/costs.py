@@ -59,7 +59,8 @@ class Move:
     present: int = 0
     """Records the target holds already."""
     stamps: bool = False
-    follows: bool = False
+    follows: Literal["ids", "records"] | None = None
+    """What each pass of a run that follows its source reads of all records; None of one that does not."""
 
 
 @dataclass(frozen=True)

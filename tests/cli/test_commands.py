@@ -365,6 +365,7 @@ def test_a_signal_ends_with_130_and_the_run_can_be_resumed(run, home, number):
     assert 0 < answer.json["counts"]["copied"] < 2000
     memory.COLLECTIONS["s"] = memory.Table(3)
     memory.COLLECTIONS["s"].append(numbered(2000))
+    memory.COLLECTIONS["t"] = memory.Table(3)  # what the other process wrote there died with it
     resumed = run("resume", made, "--json")
     assert resumed.json["counts"] == {"scanned": 2000, "copied": 2000, "rejected": 0, "vanished": 0, "duplicate": 0}
 

@@ -61,7 +61,9 @@ def _source(move: Move, kind: str) -> Iterator[Charge]:
     if kind == _SERVERLESS:
         yield _read_units("list the source's ids", _list_units(move))
         yield _read_units("fetch from the source", _fetch_units(move))
-        if move.follows:  # a pass that looks for new ids only reads the records as well
+        if move.follows == "ids":
+            yield _read_units("list the source's ids again", _list_units(move), when="pass")
+        elif move.follows == "records":
             yield _read_units("list and fetch the source again", _list_units(move) + _fetch_units(move), when="pass")
     if move.stamps and kind in _BY_USE:
         # one update a record, counted like an upsert of its size
@@ -92,7 +94,7 @@ def _egress(move: Move, source: str, target: str) -> Iterator[Charge]:
     leaving = (_gigabytes(move) if source in _BY_USE else 0.0) + (_gigabytes(move) + looked_up if target in _BY_USE else 0.0)
     if leaving:
         yield Charge("egress", "move", leaving, "GB", prices.EGRESS.name, prices.FREE_EGRESS.name)
-    if source in _BY_USE and move.follows:
+    if source in _BY_USE and move.follows == "records":
         yield Charge("egress", "pass", _gigabytes(move), "GB", prices.EGRESS.name, prices.FREE_EGRESS.name)
 
 

@@ -1,0 +1,34 @@
+"""What a connector offers: one small protocol a verb. A connector implements those it can honour.
+
+A connector is a package or module with ``capabilities(endpoint=None) -> Capabilities``, ``open_source(endpoint) -> Source`` and/or
+``open_target(endpoint) -> Target``, and ``examine(endpoint) -> Iterator[Step]``; ``migrator.connectors`` lists them by name.
+Sources and targets are used from several threads at once and closed with ``close()``.
+"""
+
+from migrator.protocols.offering import Connector, Droppable, FileStore, Priced, Scalable, StagingArea, Switchable
+from migrator.protocols.reading import KeyScanner, Known, Searchable, SelectiveReader, Source, Stampable, Versioned
+from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Target
+
+__all__ = [
+    "BulkLoader",
+    "Claimable",
+    "Connector",
+    "Deletable",
+    "Droppable",
+    "FileStore",
+    "Interruptible",
+    "KeyScanner",
+    "Known",
+    "Lagging",
+    "PartKeeper",
+    "Priced",
+    "Scalable",
+    "Searchable",
+    "SelectiveReader",
+    "Source",
+    "StagingArea",
+    "Stampable",
+    "Switchable",
+    "Target",
+    "Versioned",
+]

@@ -1,0 +1,87 @@
+"""What a connector is, and what beside reading and writing it may offer of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from migrator.model import Address, Bill, Capabilities, Endpoint, Move, PriceList, Step, StoredFile
+    from migrator.protocols.reading import Source
+    from migrator.protocols.writing import Target
+
+
+class Connector(Protocol):
+    """The module-level functions of a connector."""
+
+    def capabilities(self, endpoint: Endpoint | None = None) -> Capabilities:
+        """Return what ``endpoint`` can do and hold, judged from its options alone; without one, what the store can do by default."""
+
+    def open_source(self, endpoint: Endpoint) -> Source: ...
+    def open_target(self, endpoint: Endpoint) -> Target: ...
+    def examine(self, endpoint: Endpoint) -> Iterator[Step]:
+        """Test the connection step by step, cheapest first; stop after the first failed step."""
+
+
+@runtime_checkable
+class FileStore(Protocol):
+    """A connector whose collections are files."""
+
+    def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
+        """Return the files of a collection, with the checksums its manifest holds."""
+
+
+@runtime_checkable
+class StagingArea(Protocol):
+    """A connector whose files another store's bulk load can read."""
+
+    def address(self, endpoint: Endpoint) -> str:
+        """Return where ``endpoint`` lies, as other programs name it (``s3://…``, ``file://…``). Raise ``ConfigError`` when it has no such name."""
+
+    def server(self, endpoint: Endpoint) -> str:
+        """Return the URL of the server that keeps ``endpoint``'s files, "" where its address alone leads to them."""
+
+    def spells(self, namespace: str) -> bool:
+        """Whether the folder of ``namespace`` is named exactly so, as a bulk load takes the folder's name for the namespace."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A connector whose store charges for what is read, written and kept."""
+
+    def price_list(self) -> PriceList:
+        """Return the prices as far as they are known here."""
+
+    def bill(self, move: Move) -> Bill:
+        """Return what the store charges for ``move``, judged from its figures alone: no request is made."""
+
+
+@runtime_checkable
+class Switchable(Protocol):
+    """A collection (what ``open_source`` returns) that applications reach by an address."""
+
+    def address(self) -> Address:
+        """Return how an application reaches this collection; no secrets, only the names of the variables that hold them."""
+
+
+@runtime_checkable
+class Scalable(Protocol):
+    """A collection (what ``open_source`` returns) whose capacity can be changed."""
+
+    def check_scale(self, options: Mapping[str, str]) -> None:
+        """Raise the ``ConfigError`` that ``scale`` would, as far as it can be told without changing anything."""
+
+    def scale(self, options: Mapping[str, str]) -> str:
+        """Change what ``options`` name and return one sentence saying what was done. Raise ``ConfigError`` for an unknown one."""
+
+
+@runtime_checkable
+class Droppable(Protocol):
+    """A collection (what ``open_source`` returns) that can be deleted for good."""
+
+    def check_drop(self) -> None:
+        """Raise the ``PermanentError`` that ``drop`` would, as far as it can be told without deleting anything."""
+
+    def drop(self) -> None:
+        """Delete the collection with everything in it. Raise ``PermanentError`` when it is protected. One that is gone is no error."""

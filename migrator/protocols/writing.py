@@ -1,0 +1,101 @@
+"""What can be written to a collection: one small protocol a verb."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from migrator.model import Collection, Finding, LoadProgress, Plan
+
+
+class Target(Protocol):
+    """Writes a collection."""
+
+    def prepare(self, collection: Collection, plan: Plan) -> None:
+        """Create the target for ``collection``, or check that the one that exists fits. Safe twice.
+
+        Raise ``PlanError`` naming the dimension, metric or schema that does not fit.
+        """
+
+    def write(self, batch: pa.RecordBatch, part: str) -> None:
+        """Write ``batch``; durable on return. The same part again replaces what it wrote.
+
+        ``part`` is ``<split>.<sequence>``: stores that upsert by id ignore it, file targets stage under that name.
+        """
+
+    def finish(self) -> None:
+        """Flush, build indexes, load, publish manifests: whatever makes the collection ready. Safe twice."""
+
+    def close(self) -> None:
+        """Release files, processes and connections. Safe twice."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A source or target whose requests can be ended from outside: a store that does not answer must not keep a run from stopping."""
+
+    def interrupt(self) -> None:
+        """End the requests under way, which then fail, and send no others. Safe twice, and from any thread at any time."""
+
+
+@runtime_checkable
+class Deletable(Protocol):
+    """A target from which records can be removed."""
+
+    def delete(self, ids: Sequence[str], namespace: str) -> None:
+        """Remove ``ids`` from ``namespace``; ids that are not there are no error."""
+
+
+@runtime_checkable
+class Claimable(Protocol):
+    """A target that one run at a time may write, and that cannot tell by itself which."""
+
+    def claim(self, run: str) -> None:
+        """Say which run writes; called before ``prepare``, which raises ``RunBusyError`` when another does."""
+
+
+@runtime_checkable
+class PartKeeper(Protocol):
+    """A target that keeps what it is given by part and not by id, so that writing an id again does not replace it."""
+
+    def keep(self, parts: Mapping[str, int]) -> None:
+        """Drop whatever was written under other parts than those of ``parts``; called just before ``finish``.
+
+        ``parts`` holds the records of each part that a checkpoint covers. Without this call a part written by a killed run, whose
+        records the resumed run wrote under other names, would be there twice. Raise ``PermanentError`` when a part does not hold its records.
+        """
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A target that shows a write some time after it acknowledged it."""
+
+    def written(self, namespaces: Iterable[str]) -> None:
+        """Say which namespaces the run wrote to, whichever process did it; called just before ``finish``, which waits until reads show all of it."""
+
+
+@runtime_checkable
+class BulkLoader(Protocol):
+    """A target that can load files by itself."""
+
+    def loadable(self, uri: str, server: str) -> Sequence[Finding]:
+        """Return what to know before this target loads from ``uri``, kept by ``server`` (``StagingArea.server``); it need not exist yet.
+
+        Raise ``PlanError`` when it cannot, judged without writing anything.
+        """
+
+    def load(self, uri: str) -> str:
+        """Start to load the files below ``uri`` and return the job's name."""
+
+    def loads(self, uri: str) -> Sequence[str]:
+        """Return the jobs ever started for ``uri``, newest first, failed ones included."""
+
+    def poll(self, job: str) -> LoadProgress:
+        """Return how far ``job`` is. Raise ``PermanentError``: ``import_failed`` with the store's reason, ``import_cancelled`` when somebody ended it."""
+
+    def cancel(self, job: str) -> None:
+        """Ask the store to end ``job``; one that is over stays what it is."""
