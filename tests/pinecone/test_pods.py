@@ -74,10 +74,10 @@ def test_a_query_that_overlooks_records_is_asked_again():
     "metadata",
     [
         [{"n": n} for n in range(1_000)],
-        [{"n": n % 7, "t": f"t{n % 31}"} for n in range(2_000)],
-        [{"t": f"t{n % 97}"} if n % 3 else {"n": n} for n in range(3_000)],
+        [{"n": n % 7, "t": f"t{n % 31}"} for n in range(1_200)],
+        [{"t": f"t{n % 97}"} if n % 3 else {"n": n} for n in range(1_500)],
         [{"l": [f"a{n % 5}", f"b{n % 40}"]} for n in range(1_500)],
-        [{"day": n // 50, "t": "same"} if n % 2 else {"t": "same", "id": str(n)} for n in range(1_000)],
+        [{"day": n // 50, "t": "same"} if n % 2 else {"t": "same", "id": str(n)} for n in range(400)],
     ],
     ids=["numbers", "texts", "some lack the field", "lists", "unique texts"],
 )

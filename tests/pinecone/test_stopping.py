@@ -56,10 +56,25 @@ def command(service, *words: str) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
 @pytest.mark.parametrize(
-    ("operation", "after", "number"),
-    [("upsert", 1, signal.SIGTERM), ("fetch", 3, signal.SIGINT), ("list", 2, signal.SIGTERM), ("stats", 0, signal.SIGTERM), ("stats", 2, signal.SIGINT)],
+    ("transport", "operation", "after", "number"),
+    [
+        ("grpc", "upsert", 1, signal.SIGTERM),
+        ("grpc", "stats", 0, signal.SIGINT),
+        ("rest", "fetch", 3, signal.SIGTERM),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in [
+                ("grpc", "fetch", 3, signal.SIGINT),
+                ("grpc", "list", 2, signal.SIGTERM),
+                ("grpc", "stats", 2, signal.SIGINT),
+                ("rest", "upsert", 1, signal.SIGTERM),
+                ("rest", "list", 2, signal.SIGTERM),
+                ("rest", "stats", 0, signal.SIGTERM),
+                ("rest", "stats", 2, signal.SIGINT),
+            ]
+        ),
+    ],
 )
 def test_a_signal_ends_a_copy_whose_store_hangs(account, service, hang, transport, operation, after, number):
     account.create("a")
@@ -99,7 +114,7 @@ def test_a_signal_ends_the_planning_whose_store_hangs(account, service, hang, op
     assert (process.returncode, service.runs()) == (130, [])
 
 
-@pytest.mark.parametrize("operation", ["list", "fetch", "upsert"])
+@pytest.mark.parametrize("operation", ["list", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fetch", "upsert"))])
 def test_a_signal_ends_following_when_the_store_hangs(account, service, hang, operation):
     account.create("a")
     account.fill("a", rows(50))
@@ -122,8 +137,15 @@ def test_a_signal_ends_following_when_the_store_hangs(account, service, hang, op
     assert account.read("b") == account.read("a")
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
-@pytest.mark.parametrize(("asked", "status"), [("pause", "paused"), ("cancel", "cancelled")])
+@pytest.mark.parametrize(
+    ("transport", "asked", "status"),
+    [
+        ("grpc", "pause", "paused"),
+        ("rest", "cancel", "cancelled"),
+        pytest.param("grpc", "cancel", "cancelled", marks=pytest.mark.slow),
+        pytest.param("rest", "pause", "paused", marks=pytest.mark.slow),
+    ],
+)
 def test_pause_and_cancel_do_not_wait_for_a_store_that_hangs(account, service, hang, transport, asked, status):
     account.create("a")
     account.fill("a", rows(3_000))
