@@ -97,6 +97,16 @@ class Page:
         """Wait until the script has run and what it drew is there."""
         self.tab.wait_for_selector(DRAWN)
 
+    def connect(self) -> None:
+        """Test both sides' connections. While a script runs a button may be there twice, once as it was before."""
+        for connected, side in enumerate(("source", "target"), 1):
+            button = self.tab.locator(f".st-key-{side}_test button")
+            expect(button).to_have_count(1)
+            expect(button.first).to_be_enabled()
+            self.drawn()
+            button.first.click()
+            expect(self.tab.locator(".stMarkdownBadge", has_text="connected")).to_have_count(connected)
+
     def press(self, name: str) -> None:
         button = self.tab.get_by_role("button", name=name, exact=True).first
         expect(button).to_be_enabled()

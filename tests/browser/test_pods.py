@@ -1,7 +1,6 @@
 """From pods to serverless and cut over, with the mouse, in Chromium, on the local Pinecone."""
 
 import pytest
-from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser]
 
@@ -10,11 +9,7 @@ def test_from_pods_to_serverless_followed_and_cut_over(visit):
     page = visit()
     page.open()
     page.press("Pods → serverless")
-    for connected, side in enumerate(("source", "target"), 1):
-        button = page.tab.locator(f".st-key-{side}_test button")
-        expect(button).to_be_enabled()
-        button.click()
-        expect(page.tab.locator(".stMarkdownBadge", has_text="connected")).to_have_count(connected)
+    page.connect()
     page.picture("connect_pinecone_light")
     page.press("Continue to plan")
     page.sees("7,764")
