@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +13,7 @@ import numpy as np
 from migrator.connectors.pinecone.given_ids import given_ids
 from migrator.connectors.pinecone.listing import Listing
 from migrator.connectors.pinecone.pods import Found, find_ids
+from migrator.connectors.pinecone.scan_folder import ScanFolder
 from migrator.connectors.pinecone.walking import walk_at_once
 from migrator.model import Finding
 from migrator.records import parse_json
@@ -75,7 +72,7 @@ class Enumeration:
         self._retired: list[Listing] = []
         self._found: dict[str, Found] = {}
         self._samples: dict[str, list[str]] = {}
-        self._folder: Path | None = None
+        self._folder: ScanFolder | None = None
         self._numbers = itertools.count()
 
     @property
@@ -119,8 +116,8 @@ class Enumeration:
                 if known is not None:
                     self._retired.append(known)
                 if self._folder is None:
-                    self._folder = _scan_folder()
-                known = self._listings[namespace] = Listing(self._folder / str(next(self._numbers)), pages)
+                    self._folder = ScanFolder()
+                known = self._listings[namespace] = Listing(self._folder.path / str(next(self._numbers)), pages)
             return known
 
     def _page(self, namespace: str, token: str | None) -> tuple[list[str], str | None]:
@@ -168,14 +165,4 @@ class Enumeration:
         for listing in retired:
             listing.close()
         if folder is not None:
-            shutil.rmtree(folder)
-
-
-def _scan_folder() -> Path:
-    """Return a new folder for listed ids: beside the ledger, whose disk is meant for such things, or in the system's temporary folder."""
-    home = os.environ.get("MIGRATOR_HOME")
-    if not home:
-        return Path(tempfile.mkdtemp(prefix="migrator-scan-"))
-    scans = Path(home) / "scans"
-    scans.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=scans))
+            folder.close()
