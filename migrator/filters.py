@@ -5,7 +5,7 @@ A field that is missing matches only ``$exists: false``, ``$ne`` and ``$nin``. A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from migrator.errors import ConfigError
@@ -13,6 +13,7 @@ from migrator.errors import ConfigError
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 _MISSING = object()
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def compile_filter(filter_: Mapping[str, Any]) -> Predicate:
@@ -20,6 +21,8 @@ def compile_filter(filter_: Mapping[str, Any]) -> Predicate:
     if not isinstance(filter_, Mapping) or not filter_:
         raise _bad("a filter is a JSON object with at least one condition")
     predicates = [_condition(name, rule) for name, rule in filter_.items()]
+    if len(predicates) == 1:
+        return predicates[0]
     return lambda metadata: all(predicate(metadata) for predicate in predicates)
 
 
@@ -33,6 +36,9 @@ def _condition(name: str, rule: Any) -> Predicate:
     if not rule:
         raise _bad(f"the condition on {name} is empty")
     tests = [_test(name, operator, operand) for operator, operand in rule.items()]
+    if len(tests) == 1:
+        (only,) = tests
+        return lambda metadata: only(metadata.get(name, _MISSING))
     return lambda metadata: all(test(metadata.get(name, _MISSING)) for test in tests)
 
 
@@ -54,7 +60,7 @@ def _test(field: str, operator: str, operand: Any) -> Callable[[Any], bool]:
     if operator in {"$eq", "$ne"}:
         if not isinstance(operand, (str, bool, int, float)):
             raise _bad(f"{operator} on {field} takes a string, number or boolean")
-        return lambda value: any(_equal(item, operand) for item in _items(value)) == (operator == "$eq")
+        return _among([operand], found=operator == "$eq")
     if operator in _ORDER:
         if isinstance(operand, bool) or not isinstance(operand, (int, float)):
             raise _bad(f"{operator} on {field} takes a number")
@@ -66,7 +72,27 @@ def _test(field: str, operator: str, operand: Any) -> Callable[[Any], bool]:
 def _membership(field: str, operator: str, operand: Any) -> Callable[[Any], bool]:
     if not isinstance(operand, list) or not operand:
         raise _bad(f"{operator} on {field} takes a list of values")
-    return lambda value: any(_equal(item, wanted) for item in _items(value) for wanted in operand) == (operator == "$in")
+    return _among(operand, found=operator == "$in")
+
+
+def _among(wanted: Sequence[Any], *, found: bool) -> Callable[[Any], bool]:
+    """Return what tells whether a value, or an item of a list, is one of ``wanted``; with ``found`` false, whether none is."""
+    try:
+        keys = frozenset(map(_key, wanted))
+    except TypeError:  # objects and lists have no hash
+        return lambda value: any(_equal(item, one) for item in _items(value) for one in wanted) == found
+
+    def among(value: Any) -> bool:
+        if type(value) in _SCALARS:
+            return (_key(value) in keys) == found
+        return any(type(item) in _SCALARS and _key(item) in keys for item in _items(value)) == found
+
+    return among
+
+
+def _key(value: Any) -> tuple[bool, Any]:
+    # True == 1 in Python, but a boolean is no number in metadata
+    return isinstance(value, bool), value
 
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -88,8 +114,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _equal(value: Any, wanted: Any) -> bool:
-    # True == 1 in Python, but a boolean is no number in metadata
-    return isinstance(value, bool) == isinstance(wanted, bool) and value == wanted
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
 
 
 def _bad(reason: str) -> ConfigError:

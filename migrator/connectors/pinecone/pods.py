@@ -17,8 +17,8 @@ Filter = dict[str, Any]
 
 SAMPLE = 200
 """Records looked at to choose what to divide a cell by."""
-_VALUES = 40
-"""Values of one field that get a cell each."""
+_VALUES = 200
+"""Values of one field that are named in rules."""
 _DEEPEST = 60
 _STRIKES = 8
 """Queries in a row that may find nothing new before probing ends."""
@@ -108,7 +108,7 @@ def _divided(ask: Questions, conditions: tuple[Filter, ...], count: int, split_o
     sample = ask.metadata(ask.nearest(filter_, SAMPLE))
     best: list[tuple[tuple[Filter, ...], int]] = []
     for field in _candidates(sample, split_on):
-        cells = [(*conditions, rule) for rule in _cells(field, [row[field] for row in sample if field in row])]
+        cells = [(*conditions, rule) for rule in _cells(field, [row[field] for row in sample if field in row], _parts(count))]
         try:
             sized = [(cell, ask.count(_all_of(cell))) for cell in cells]
         except PermanentError as error:  # a field that is not indexed cannot be filtered by
@@ -123,34 +123,57 @@ def _divided(ask: Questions, conditions: tuple[Filter, ...], count: int, split_o
     return best
 
 
+def _parts(count: int) -> int:
+    """Return into how many parts of equal size a cell is best divided: half of what a query can bring leaves room for unequal ones."""
+    return max(2, -(-2 * count // limits.TOP_K))
+
+
 def _candidates(sample: Sequence[Mapping[str, Any]], split_on: Sequence[str]) -> Iterator[str]:
-    """Yield the fields to divide by: those asked for, then those of many different values."""
+    """Yield the fields to divide by: those asked for, then numbers, which halve whatever their values are, then those of many different values."""
     distinct: dict[str, set[str]] = {}
+    texts: set[str] = set()
     for row in sample:
         for field, value in row.items():
             distinct.setdefault(field, set()).add(repr(value))
+            if not _is_number(value):
+                texts.add(field)
     yield from (field for field in split_on if field in distinct)
-    for field, values in sorted(distinct.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+    for field, values in sorted(distinct.items(), key=lambda entry: (entry[0] in texts, -len(entry[1]), entry[0])):
         if field not in split_on and (len(values) > 1 or any(field not in row for row in sample)):
             yield field
 
 
-def _cells(field: str, values: Sequence[Any]) -> Iterator[Filter]:
-    """Yield rules that together match every record: one a value or half, one for other values, one for records without the field.
+def _cells(field: str, values: Sequence[Any], parts: int) -> Iterator[Filter]:
+    """Yield rules that together match every record: one a half, or a group of values, one for other values, one for records without the field.
 
     The public accounts of ``$ne`` and ``$nin`` differ on records without the field; so the rule of the others asks for it to exist.
     """
-    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    numbers = [value for value in values if _is_number(value)]
     if len(numbers) == len(values) and len(set(numbers)) > 1:
         middle = median(numbers)
         yield {field: {"$lt": middle}}
         yield {field: {"$gte": middle}}
     else:
-        known = [value for value, _ in Counter(_texts(values)).most_common(_VALUES)]
-        yield from ({field: {"$eq": value}} for value in known)
-        if known:
-            yield {"$and": [{field: {"$exists": True}}, {field: {"$nin": known}}]}
+        common = Counter(_texts(values)).most_common(_VALUES)
+        yield from ({field: {"$in": group}} for group in _groups(common, parts))
+        if common:
+            yield {"$and": [{field: {"$exists": True}}, {field: {"$nin": [value for value, _ in common]}}]}
     yield {field: {"$exists": False}}
+
+
+def _groups(common: Sequence[tuple[Any, int]], parts: int) -> list[list[Any]]:
+    """Divide values, each with how often it was seen, the commonest first, into groups seen about equally often."""
+    groups: list[list[Any]] = [[] for _ in range(min(parts, len(common)))]
+    seen = [0] * len(groups)
+    for value, often in common:
+        least = seen.index(min(seen))
+        groups[least].append(value)
+        seen[least] += often
+    return groups
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _texts(values: Sequence[Any]) -> list[Any]:
