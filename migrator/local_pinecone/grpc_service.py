@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,8 @@ _MESSAGE_BYTES = 64 << 20
 _HEADERS = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", "identity,deflate,gzip")]
 _PLAIN = bytes(range(0x20, 0x7F)).decode().replace("%", "")
 """Characters that a status message is sent in as they are (gRPC over HTTP/2, Status-Message)."""
-_INFLATE: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+_INFLATED = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""Encoding -> what zlib calls it."""
 _METHODS = {messages.path(name): name for name in HANDLERS}
 
 
@@ -69,12 +69,16 @@ def _message(body: bytes, encoding: str) -> bytes:
         raise invalid("The call has no message, or more than one")
     if not body[0]:
         return body[5:]
-    if encoding not in _INFLATE:
+    if encoding not in _INFLATED:
         raise invalid(f"Messages compressed with {encoding} are not read")
+    inflater = zlib.decompressobj(_INFLATED[encoding])
     try:
-        return _INFLATE[encoding](body[5:])
-    except (OSError, EOFError, zlib.error) as error:
+        message = inflater.decompress(body[5:], _MESSAGE_BYTES)
+    except zlib.error as error:
         raise invalid(f"The message is not compressed with {encoding}: {error}") from None
+    if not inflater.eof:
+        raise invalid(f"The message is cut off, or longer than {_MESSAGE_BYTES} bytes")
+    return message
 
 
 def _parse(kind: Any, wire: bytes) -> Any:

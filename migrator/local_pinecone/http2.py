@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from hpack import Decoder, Encoder, HPACKError
 
 from migrator.local_pinecone import http2_frames as frames
 from migrator.local_pinecone.http2_frames import BrokenRuleError, Kind, Reason, Setting
+from migrator.local_pinecone.http2_writer import Writer, hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,6 @@ _SETTINGS = {
 _DEFAULT_WINDOW = 65_535
 _ALLOWED_ANEW = 1 << 28
 """Bytes received before the client is allowed as many more; one connection may have eight times as many on their way."""
-_MOST_PIECES = 512
-"""Pieces in one call of sendmsg; systems take 1,024."""
 
 Headers = list[tuple[str, str]]
 
@@ -65,8 +64,8 @@ class Http2Connection:
 
     def __init__(self, client: socket.socket, answer: Callable[[Request], Response], workers: Executor) -> None:
         self._client, self._answer, self._workers = client, answer, workers
-        self._state = threading.Condition()
-        """Guards all below; told when the client lets more be sent."""
+        self._state = threading.Lock()
+        """Guards what follows, which workers use as well."""
         self._encoder, self._decoder = Encoder(), Decoder(max_header_list_size=_HEADER_BYTES)
         self._requests: dict[int, Request] = {}
         self._block: list[Frame] = []
@@ -75,9 +74,9 @@ class Http2Connection:
         self._window, self._stream_window, self._frame_bytes = _DEFAULT_WINDOW, _DEFAULT_WINDOW, frames.DEFAULT_BYTES
         self._used: defaultdict[int, int] = defaultdict(int)
         """Bytes sent in each open stream, less those the client allowed beyond the initial window."""
-        self._outgoing: deque[bytes | memoryview] = deque()
-        self._sending = threading.Lock()
-        self._ended = False
+        self._bodies: dict[int, tuple[memoryview, Headers]] = {}
+        """What is left to send of each answer, and its trailers."""
+        self._writer = Writer(client)
         self._steps: dict[int, Callable[[Frame], None]] = {
             Kind.DATA: self._data,
             Kind.HEADERS: self._headers,
@@ -95,14 +94,14 @@ class Http2Connection:
             try:
                 if reader.read(len(frames.PREFACE)) == frames.PREFACE:
                     self._send(frames.settings_frame(_SETTINGS), frames.window_update(frames.LARGEST_WINDOW - _DEFAULT_WINDOW))
-                    while not self._ended and (frame := frames.read_frame(reader)) is not None:
+                    while (frame := frames.read_frame(reader)) is not None:
                         self._take(frame)
             except BrokenRuleError as broken:
                 self._send(frames.goaway(self._last_stream, broken.reason))
-        with self._state:
-            self._ended = True
-            self._state.notify_all()
-        self._hang_up()
+        with self._state:  # what is still being answered goes nowhere
+            self._used.clear()
+            self._bodies.clear()
+        self._writer.close()
 
     def _take(self, frame: Frame) -> None:
         if self._block and frame.kind != Kind.CONTINUATION:
@@ -147,7 +146,7 @@ class Http2Connection:
         self._requests.pop(frame.stream, None)
         with self._state:
             self._used.pop(frame.stream, None)
-            self._state.notify_all()
+            self._bodies.pop(frame.stream, None)
 
     def _settings(self, frame: Frame) -> None:
         if frame.flags & frames.ACK:
@@ -158,7 +157,7 @@ class Http2Connection:
             self._frame_bytes = min(told.get(Setting.MAX_FRAME_SIZE, self._frame_bytes), frames.MOST_BYTES)
             if Setting.HEADER_TABLE_SIZE in told:
                 self._encoder.header_table_size = min(told[Setting.HEADER_TABLE_SIZE], _HEADER_TABLE_BYTES)
-            self._state.notify_all()
+            self._go_on()
         self._send(frames.frame(Kind.SETTINGS, frames.ACK, 0, b""))
 
     def _ping(self, frame: Frame) -> None:
@@ -175,70 +174,44 @@ class Http2Connection:
                 self._window += amount
             elif frame.stream in self._used or frame.stream in self._requests:
                 self._used[frame.stream] -= amount
-            self._state.notify_all()
+            self._go_on()
 
     def _respond(self, stream: int, request: Request) -> None:
+        """Answer one request. The client may take its time to read that, or have lost interest: neither keeps a worker."""
         response = self._answer(request)
-        with contextlib.suppress(OSError):  # the client has lost interest, or gone
-            self._send_headers(stream, response.headers, end=response.trailers is None)
-            if response.trailers is not None:
-                self._send_body(stream, memoryview(response.body))
-                self._send_headers(stream, response.trailers, end=True)
         with self._state:
-            self._used.pop(stream, None)
+            if stream not in self._used:
+                return
+            self._send_headers(stream, response.headers, end=response.trailers is None)
+            if response.trailers is None:
+                del self._used[stream]
+            else:
+                self._bodies[stream] = memoryview(response.body), response.trailers
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Send of every answer what the client takes now; called with the state held, whenever that may have become more."""
+        for stream, (body, trailers) in list(self._bodies.items()):
+            room = max(0, min(self._window, self._stream_window - self._used[stream]))
+            now, rest = body[:room], body[room:]
+            self._window -= len(now)
+            self._used[stream] += len(now)
+            for start in range(0, len(now), self._frame_bytes):
+                piece = now[start : start + self._frame_bytes]
+                self._writer.put((frames.frame_start(Kind.DATA, 0, stream, len(piece)), piece))
+            self._bodies[stream] = rest, trailers
+            if not rest:
+                self._send_headers(stream, trailers, end=True)
+                del self._bodies[stream], self._used[stream]
 
     def _send_headers(self, stream: int, headers: Headers, *, end: bool) -> None:
-        with self._state:  # what is sent must be in the order it was compressed in
-            self._outgoing += frames.header_frames(stream, self._encoder.encode(headers), end=end)
-        self._flush()
-
-    def _send_body(self, stream: int, rest: memoryview) -> None:
-        while rest:
-            with self._state:
-                while not (room := self._room(stream)):
-                    self._state.wait()
-                now, rest = rest[:room], rest[room:]
-                self._window -= len(now)
-                self._used[stream] += len(now)
-                for start in range(0, len(now), self._frame_bytes):
-                    piece = now[start : start + self._frame_bytes]
-                    self._outgoing += (frames.frame_start(Kind.DATA, 0, stream, len(piece)), piece)
-            self._flush()
-
-    def _room(self, stream: int) -> int:
-        """Return how many bytes the client takes now. Raise ``ConnectionError`` once it takes no more."""
-        if self._ended or stream not in self._used:
-            raise ConnectionAbortedError
-        return max(0, min(self._window, self._stream_window - self._used[stream]))
+        """Send a header block; called with the state held, because blocks must be sent in the order they were compressed in."""
+        self._writer.put(frames.header_frames(stream, self._encoder.encode(headers), end=end))
 
     def _send(self, *whole: bytes) -> None:
-        with self._state:
-            self._outgoing += whole
-        self._flush()
-
-    def _flush(self) -> None:
-        """Send what is to be sent. Whoever comes while another sends leaves it to that one, so that nobody waits to read on."""
-        while self._outgoing and self._sending.acquire(blocking=False):
-            try:
-                while pieces := [self._outgoing.popleft() for _ in range(min(len(self._outgoing), _MOST_PIECES))]:
-                    self._send_pieces(pieces)
-            finally:
-                self._sending.release()
-
-    def _send_pieces(self, pieces: list[bytes | memoryview]) -> None:
-        sent = self._client.sendmsg(pieces)
-        for place, piece in enumerate(pieces):  # nearly always all at once
-            if sent < len(piece):
-                self._client.sendall(b"".join([memoryview(piece)[sent:], *pieces[place + 1 :]]))
-                return
-            sent -= len(piece)
+        self._writer.put(whole)
 
     def end(self) -> None:
         """Break the connection: ``serve`` returns, and no answer is sent any more."""
-        with contextlib.suppress(OSError):
-            self._send(frames.goaway(self._last_stream, Reason.NO_ERROR))
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self._client.shutdown(socket.SHUT_RDWR)
+        self._send(frames.goaway(self._last_stream, Reason.NO_ERROR))
+        hang_up(self._client, socket.SHUT_RD)

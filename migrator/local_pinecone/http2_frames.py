@@ -139,7 +139,12 @@ def settings_of(payload: bytes) -> dict[int, int]:
     """Return the settings in a frame, also those not known here."""
     if len(payload) % _SETTING.size:
         raise BrokenRuleError(Reason.FRAME_SIZE_ERROR)
-    return dict(_SETTING.iter_unpack(payload))
+    told: dict[int, int] = dict(_SETTING.iter_unpack(payload))
+    if told.get(Setting.INITIAL_WINDOW_SIZE, 0) > LARGEST_WINDOW:
+        raise BrokenRuleError(Reason.FLOW_CONTROL_ERROR)
+    if not DEFAULT_BYTES <= told.get(Setting.MAX_FRAME_SIZE, DEFAULT_BYTES) < 1 << 24:
+        raise BrokenRuleError(Reason.PROTOCOL_ERROR)
+    return told
 
 
 def window_update(amount: int, stream: int = 0) -> bytes:

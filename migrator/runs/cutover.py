@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FINISHED = ("proven", "differs", "incomplete")
 _GLANCE_SECONDS = 0.2
+_UNSEEN = ": it did not look for records that changed after they were copied (--changes new); copy those with a run that does"
 NOTHING = "there is nothing to re-point: no application reaches it by an address"
 
 
@@ -49,7 +50,13 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
         _let_settle(manager, run, plan)
     status = _proven_anew(manager, run, plan, on_wait)
     answer: dict[str, Any] = {"run": run, "status": status["status"], "verdict": status["status"] if status["status"] in FINISHED else "incomplete"}
-    answer |= {"ready": False, "reason": _obstacle(status), "counts": status["counts"], "follow": status.get("follow"), "error": status["error"]}
+    answer |= {
+        "ready": False,
+        "reason": _obstacle(status, unseen=_only_new(plan)),
+        "counts": status["counts"],
+        "follow": status.get("follow"),
+        "error": status["error"],
+    }
     answer |= {"new": None, "old": None, "scaled": None, "deleted": None, "done": []}
     if answer["reason"] is None:
         answer["reason"] = _changed_since(manager, run, plan)
@@ -101,9 +108,13 @@ def _keeps_something(plan: Plan) -> str | None:
         return "the run kept the target's own records where both had an id"
     if plan.on_duplicate != "fail":
         return "of records that share an id the run copied one only"
-    if plan.follow is not None and plan.follow.changes == "new":
+    if _only_new(plan):
         return "the run did not look for changed records"
     return None
+
+
+def _only_new(plan: Plan) -> bool:
+    return plan.follow is not None and plan.follow.changes == "new"
 
 
 def _is_the_target(plan: Plan) -> str | None:
@@ -139,6 +150,16 @@ def _proven_anew(manager: Manager, run: str, plan: Plan, on_wait: Callable[[dict
         manager.start(run, prove_again=True)
     else:
         raise ConfigError(f"run {run} is not finished", fix=f"see: python -m migrator status {run}", code="run_unfinished")
+    status = _ended(manager, run, on_wait)
+    if status["status"] == "proven" and _only_new(plan) and not manager.shutting_down:
+        # its passes and its proof know nothing of records that changed after they were copied
+        manager.start(run, prove_again=True)
+        status = _ended(manager, run, on_wait)
+    return status
+
+
+def _ended(manager: Manager, run: str, on_wait: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
+    """Wait until ``run`` has ended and return its status."""
     while (status := view.detail(manager, run))["status"] == "running":
         if on_wait is not None:
             on_wait(status)
@@ -149,12 +170,12 @@ def _proven_anew(manager: Manager, run: str, plan: Plan, on_wait: Callable[[dict
     return status
 
 
-def _obstacle(status: dict[str, Any]) -> str | None:
+def _obstacle(status: dict[str, Any], *, unseen: bool) -> str | None:
     """Return why there can be no cut-over, None when nothing stands in the way."""
     if status["error"]:
         return str(status["error"]["message"])
     if status["status"] != "proven":
-        return f"the run is {status['status']}, not proven"
+        return f"the run is {status['status']}, not proven{_UNSEEN if unseen and status['status'] == 'differs' else ''}"
     follow = status.get("follow")
     if follow is not None and follow["lag_records"]:
         return f"the last pass still found {follow['lag_records']:,} records different: stop the writers of the source, then cut over again"

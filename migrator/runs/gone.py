@@ -46,7 +46,7 @@ class Gone:
     def _stay(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not self.deletes:
             self.left += len(batch)
-            yield batch
+            yield _unsure(batch)  # should they come back, they are new
             return
         for namespace in pc.unique(batch.column("namespace")).to_pylist():
             self.attempt.poll()
@@ -57,9 +57,7 @@ class Gone:
             self._delete([id_ for id_ in ids if id_ not in there], namespace)
             if there:
                 self.missed += len(there)
-                kept = rows.filter(pa.array([id_ in there for id_ in ids]))
-                position = kept.schema.get_field_index("sure")  # their content was not seen: the next pass sends them again
-                yield kept.set_column(position, kept.schema.field(position), pa.array(np.zeros(len(kept), np.uint8)))
+                yield _unsure(rows.filter(pa.array([id_ in there for id_ in ids])))
 
     def _in_source(self, ids: list[str], namespace: str) -> set[str]:
         """Return those of the target's ``ids`` that the source still has for ``namespace``: a scan can miss what was written during it."""
@@ -79,3 +77,9 @@ class Gone:
         target = self.target
         self.attempt.patiently("deleting from the target", lambda: target.delete(ids, namespace))
         self.deleted += len(ids)
+
+
+def _unsure(entries: pa.RecordBatch) -> pa.RecordBatch:
+    """Return ``entries`` of records whose content was not seen: a pass that meets them sends them again."""
+    position = entries.schema.get_field_index("sure")
+    return entries.set_column(position, entries.schema.field(position), pa.array(np.zeros(len(entries), np.uint8)))

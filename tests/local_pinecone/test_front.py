@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 
+from migrator.local_pinecone import http2_frames as frames
 from migrator.local_pinecone.front import Front, Site
 from migrator.local_pinecone.http2 import Request, Response
 
@@ -65,6 +68,25 @@ def test_both_protocols_on_one_port(front: Front) -> None:
     assert get(port, "/a", b"x" * 3_000_000) == (200, "/a? 3000000")
     big = bytes(range(256)) * 40_000
     assert call(port, big) == big
+
+
+def test_a_client_that_does_not_read_its_answers_keeps_nobody_waiting(front: Front) -> None:
+    port = front.open(Site(echo, repeat))
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        protocol = H2Connection(H2Configuration(client_side=True))
+        protocol.initiate_connection()
+        for stream in range(1, 41, 2):
+            protocol.send_headers(stream, [(":method", "POST"), (":scheme", "http"), (":path", "/S/Echo"), (":authority", "x")])
+            client.sendall(protocol.data_to_send())
+            client.sendall(data_frames(stream, bytes(200_000)))
+        assert call(port, b"still there") == b"still there"
+        assert call(front.open(Site(echo, repeat)), b"and here") == b"and here"
+
+
+def data_frames(stream: int, body: bytes) -> bytes:
+    """Return a body in frames of 16 KB, whatever the server allows."""
+    pieces = [body[start : start + 16_384] for start in range(0, len(body), 16_384)]
+    return b"".join(frames.frame(frames.Kind.DATA, int(place == len(pieces) - 1), stream, piece) for place, piece in enumerate(pieces))
 
 
 def test_a_port_answers_for_its_own_site(front: Front) -> None:

@@ -281,3 +281,11 @@ def test_what_is_no_method_or_no_message_is_refused(server: Server) -> None:
 def test_a_refusal_in_other_letters_is_read_as_it_was_written(caller: Caller) -> None:
     refusal = refused(caller, "Upsert", vectors=[vector("a", metadata={"100 %\n第一": [["nested"]]})])
     assert "100 %\n第一" in refusal.details()
+
+
+def test_a_small_message_that_grows_without_end_is_refused(server: Server) -> None:
+    host = make_index(server, "bombed").removeprefix("http://")
+    with grpc.insecure_channel(host, compression=grpc.Compression.Gzip) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(messages.path("Fetch"))(bytes(200 << 20), metadata=(("api-key", "k"),), timeout=60)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "longer than" in caught.value.details()

@@ -217,6 +217,8 @@ BROKEN = {
         frames.Reason.PROTOCOL_ERROR,
     ),
     "half a setting": (frames.frame(frames.Kind.SETTINGS, 0, 0, b"abc"), frames.Reason.FRAME_SIZE_ERROR),
+    "frames of no bytes": (frames.settings_frame({frames.Setting.MAX_FRAME_SIZE: 0}), frames.Reason.PROTOCOL_ERROR),
+    "a window too large": (frames.settings_frame({frames.Setting.INITIAL_WINDOW_SIZE: 1 << 31}), frames.Reason.FLOW_CONTROL_ERROR),
     "half a number": (frames.frame(frames.Kind.WINDOW_UPDATE, 0, 0, b"abc"), frames.Reason.FRAME_SIZE_ERROR),
 }
 

@@ -128,6 +128,18 @@ def test_a_source_whose_changes_were_not_looked_for_is_not_deleted(service, sour
     run.finish()
 
 
+def test_a_run_for_new_records_only_is_cut_over_when_both_sides_read_anew_are_equal(service, source, collections):
+    run = Followed(service, Follow(interval=60.0, changes="new"))
+    source.append(record("fresh"))
+    assert service.cutover(run.run)["ready"]
+    service.resume(run.run)
+    source.upsert(record("r3", 3.5))
+    answer = service.cutover(run.run)
+    assert (answer["ready"], answer["verdict"]) == (False, "differs")
+    assert "--changes new" in answer["reason"]
+    assert service.status(run.run)["status"] == "differs"
+
+
 def test_records_written_between_the_proof_and_the_deletion_save_the_source(service, source, collections, copy, monkeypatch):
     run = copy().run
     real = service.manager.start

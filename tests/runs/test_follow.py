@@ -137,6 +137,17 @@ def test_new_only_passes_do_not_see_changes_and_say_so(service, source, collecti
     assert str(Ended(service, ended.run)) == "differs", "read anew, the changed record is seen"
 
 
+@pytest.mark.parametrize("changes", ["new", "all"])
+def test_an_id_that_was_gone_and_comes_back_is_new(service, source, collections, changes):
+    run = Followed(service, Follow(interval=0.02, changes=changes))
+    source.delete(["r3"], "")
+    run.next_pass()
+    source.upsert(record("r3", 3.5))
+    run.next_pass()
+    assert contents(collections["target"]) == contents(source)
+    assert str(run.finish()) == "proven"
+
+
 def test_a_record_whose_routing_changes_leaves_its_old_namespace(service, seed, collections):
     source = seed("source", record("a", kind="x"), record("b", kind="x"))
     run = Followed(service, namespace_from="kind")
