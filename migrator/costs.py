@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from migrator.model import Bill, Charge, Figure, Follow, PriceList
 
 _DAY = 86_400.0
+_DEAREST = 1e9
 _DAYS = 30
 """Of a month."""
 _CENT = 0.01
@@ -35,7 +36,7 @@ def own_prices(path: Path, lists: Sequence[PriceList], others: abc.Set[str] = fr
         return {}
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise _bad(f"the prices file {path} cannot be read: {error}", "correct it, or remove it to use the prices that are known here") from None
     if not isinstance(found, (dict, type(None))):
         raise _bad(f"the prices file {path} is no mapping of names to figures", "write lines like pinecone.read_units: 16")
@@ -44,8 +45,8 @@ def own_prices(path: Path, lists: Sequence[PriceList], others: abc.Set[str] = fr
         if name not in known and str(name).partition(".")[0] not in others:
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             raise _bad(f"the prices file {path} has an unknown key {name}", f"did you mean {near[0]}?" if near else f"use: {', '.join(sorted(known))}")
-        if type(value) not in (int, float) or not (math.isfinite(value) and value >= 0):
-            raise _bad(f"{name} in the prices file {path}: {value!r} is no price", "write a number of 0 or more, in dollars")
+        if type(value) not in (int, float) or not 0 <= value < _DEAREST:  # neither holds of NaN
+            raise _bad(f"{name} in the prices file {path}: {repr(value)[:40]} is no price", "write a number of 0 or more, in dollars")
     return {name: float(value) for name, value in (found or {}).items() if name in known}
 
 

@@ -64,6 +64,11 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
         rows.log(manager.ledger, run, "warning", f"no cut-over: {answer['reason']}")
         return answer
     _check_wish(plan, wish)  # the proof took its time, and what stands in the way by now is to be met before the first change
+    return _carried_out(manager, run, wish, plan, answer)
+
+
+def _carried_out(manager: Manager, run: str, wish: Wish, plan: Plan, answer: dict[str, Any]) -> dict[str, Any]:
+    """Say where applications find the target from now on, scale it and delete the source as wished, and return the whole answer."""
     answer |= {"ready": True, "new": _address(plan.target), "old": _address(plan.source), "finished": time.time()}
     _did(manager, run, answer, "ready: the target is proven equal, and applications can use it")
     if wish.scale:

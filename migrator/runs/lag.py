@@ -10,7 +10,6 @@ from migrator.ledger.passes import Found
 
 if TYPE_CHECKING:
     from migrator.ledger import Ledger
-    from migrator.model import Follow
 
 LISTED = 100
 
@@ -36,14 +35,11 @@ def differing(row: dict[str, Any]) -> int:
     return Found(**{name: row[name] for name in Found.__dataclass_fields__}).differing
 
 
-def findings(ledger: Ledger, run: str, follow: Follow) -> list[dict[str, Any]]:
+def findings(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """Return what the user should know of how the source was followed."""
     last = passes.history(ledger, run, 1)
     found = []
     if last and last[0]["gone"]:
         message = f"{last[0]['gone']:,} records are gone from the source and still in the target"
         found.append(("gone_from_source", message, "follow with --deletes to have such records removed from the target"))
-    if follow.changes == "new":
-        message = "records that changed in the source after they were copied were not copied again (--changes new)"
-        found.append(("changes_not_seen", message, "follow with --changes all to have contents compared"))
     return [{"severity": "info", "code": code, "message": message, "fix": fix} for code, message, fix in found]

@@ -58,7 +58,7 @@ def _followed(attempt: Attempt) -> dict[str, Any]:
     return {
         "follow": lag.shown(ledger, run),
         "passes": passes.history(ledger, run, lag.LISTED),
-        "findings": lag.findings(ledger, run, attempt.plan.follow),
+        "findings": lag.findings(ledger, run),
     }
 
 

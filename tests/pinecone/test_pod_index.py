@@ -11,8 +11,10 @@ from migrator.connectors import connector
 from migrator.connectors.pinecone import pods
 from migrator.connectors.pinecone.target import PineconeTarget
 from migrator.endpoints import parse
+from migrator.errors import ConfigError
 from migrator.model import Collection, Plan
 from migrator.records import dump_json, make_batch
+from tests.pinecone.conftest import rows
 
 RECORDS = 14_000
 
@@ -107,3 +109,12 @@ def test_pods_can_be_made_where_the_account_may(account, copy):
     refused = copy(target="pinecone:c?environment=us-east1-gcp")
     assert refused["status"] == "failed"
     assert "accounts opened since August 2025" in refused["error"]["message"]
+
+
+def test_ids_given_for_an_index_that_lists_them_are_refused(account, service):
+    account.create("a")
+    account.fill("a", rows(20))
+    for options in ("?ids=ids.txt", "?id_prefix=r&id_range=0-9"):
+        (service.home / "ids.txt").write_text("r1\n")
+        with pytest.raises(ConfigError, match="lists its ids itself"):
+            service.plan(f"pinecone:a{options.replace('ids.txt', str(service.home / 'ids.txt'))}", "pinecone:b")

@@ -127,6 +127,8 @@ def test_figures_of_stores_that_a_plan_does_not_touch_are_left_to_others(tmp_pat
         ("shop.reads: -1", "-1 is no price", "0 or more"),
         ("shop.reads: true", "True is no price", "0 or more"),
         ("shop.reads: .nan", "nan is no price", "0 or more"),
+        (f"shop.reads: {'9' * 400}", "9 is no price", "0 or more"),
+        ("[" * 5_000, "cannot be read", "correct it"),
         ("shop.reads: .inf", "inf is no price", "0 or more"),
         ("- 1", "no mapping", "write lines like"),
         ("a: [", "cannot be read", "correct it"),

@@ -11,10 +11,13 @@ from migrator.connectors.pinecone.metering import bill, price_list
 from migrator.connectors.pinecone.options import read_options
 from migrator.connectors.pinecone.source import PineconeSource
 from migrator.connectors.pinecone.target import PineconeTarget
+from migrator.errors import ConfigError
 from migrator.model import Capabilities
 from migrator.pinecone_protocol import limits
 
 if TYPE_CHECKING:
+    from migrator.connectors.pinecone.control import Index
+    from migrator.connectors.pinecone.options import Settings
     from migrator.model import Endpoint
 
 SETTLING_SECONDS = 30.0
@@ -59,10 +62,19 @@ def open_source(endpoint: Endpoint) -> PineconeSource:
     settings = read_options(endpoint)
     control = Control(settings)
     try:
-        return PineconeSource(control, connect(control, control.describe(), settings))
+        index = control.describe()
+        _check_ids(index, settings)
+        return PineconeSource(control, connect(control, index, settings))
     except BaseException:
         control.close()
         raise
+
+
+def _check_ids(index: Index, settings: Settings) -> None:
+    """Raise ``ConfigError`` for ids given for an index that lists them: they would restrict nothing."""
+    if not index.pod and (settings.ids is not None or settings.id_range is not None):
+        message = f"index {index.name} lists its ids itself: ids= and id_range= are for pod indexes, which cannot"
+        raise ConfigError(message, fix="leave them out; to copy a part, choose namespaces or a filter", code="bad_option")
 
 
 def open_target(endpoint: Endpoint) -> PineconeTarget:
