@@ -61,11 +61,10 @@ def copying(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
 
 def under_limits(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     """200k x 768 into one namespace, and its ids listed, while the server holds to the service's limits: the share of each ceiling that is used."""
-    records, variables, data = int(200_000 * scale), variables_of(folder), folder / "limited"
-    with local_pinecone(variables, "--data", str(data)) as url:  # filling it would take as long as the limits say
-        seed(variables, url, records, 768)
+    records, variables = int(200_000 * scale), variables_of(folder)
     written, listed = [], []
-    with local_pinecone(variables, "--data", str(data), "--rate-limits") as url:
+    with local_pinecone(variables, "--rate-limits") as url:
+        seed(variables, url, records, 768)
         for number in range(rounds):
             copied = copy(variables, url, f"copy-{number}").said
             written.append(4 * 768 * records / copied["phases"]["copying"])
