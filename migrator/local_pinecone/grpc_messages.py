@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from migrator.local_pinecone.engine.errors import invalid
 from migrator.local_pinecone.engine.records import Metadata, Record
 from migrator.pinecone_protocol import messages
-from migrator.pinecone_protocol.encoding import text_field, vector_parts
+from migrator.pinecone_protocol.encoding import sparse_message, text_field, vector_parts
 from migrator.pinecone_protocol.struct import struct_to_dict
 from migrator.varint import varint
 
@@ -95,17 +95,12 @@ def encoded_entries(records: Iterable[Record]) -> list[bytes]:
         name = record.id.encode()
         values = b"" if record.values is None else record.values.tobytes()
         struct = None if record.metadata is None else record.metadata.struct
-        vector = vector_parts(name, values, struct, None if record.sparse is None else _encoded_sparse(record.sparse))
+        sparse = None if record.sparse is None else sparse_message(record.sparse[0].tolist(), record.sparse[1]).SerializeToString()
+        vector = vector_parts(name, values, struct, sparse)
         size = sum(map(len, vector))
         head = b"%b\x12%b" % (text_field(b"\n", name), varint(size))
         parts += (b"\n%b%b" % (varint(len(head) + size), head), *vector)
     return parts
-
-
-def _encoded_sparse(sparse: Sparse) -> bytes:
-    indices, weights = sparse
-    encoded: bytes = messages.MESSAGES["SparseValues"](indices=indices.tolist(), values=weights.tobytes()).SerializeToString()
-    return encoded
 
 
 def encoded_ids(ids: Iterable[str]) -> list[bytes]:

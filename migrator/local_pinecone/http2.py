@@ -84,7 +84,6 @@ class Http2Connection:
             Kind.RST_STREAM: self._reset,
             Kind.SETTINGS: self._settings,
             Kind.PING: self._ping,
-            Kind.GOAWAY: self._goaway,
             Kind.WINDOW_UPDATE: self._window_update,
         }
 
@@ -106,7 +105,7 @@ class Http2Connection:
     def _take(self, frame: Frame) -> None:
         if self._block and frame.kind != Kind.CONTINUATION:
             raise BrokenRuleError(Reason.PROTOCOL_ERROR)
-        step = self._steps.get(frame.kind)  # others are to be ignored
+        step = self._steps.get(frame.kind)  # others change nothing here; after GOAWAY answers under way are sent still
         if step is not None:
             step(frame)
 
@@ -163,9 +162,6 @@ class Http2Connection:
     def _ping(self, frame: Frame) -> None:
         if not frame.flags & frames.ACK:
             self._send(frames.frame(Kind.PING, frames.ACK, 0, frame.payload))
-
-    def _goaway(self, _frame: Frame) -> None:
-        """The client asks nothing more: answers under way it still gets, until it ends the connection."""
 
     def _window_update(self, frame: Frame) -> None:
         amount = frames.number_of(frame.payload)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from migrator.pinecone_protocol.messages import MESSAGES
 from migrator.varint import varint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+
+def sparse_message(indices: Sequence[int], weights: Sequence[float] | npt.NDArray[np.float32]) -> Any:
+    """Return a ``SparseValues`` message of the raw set."""
+    return MESSAGES["SparseValues"](indices=indices, values=np.asarray(weights, "<f4").tobytes())
 
 
 def text_field(tag: bytes, text: bytes) -> bytes:

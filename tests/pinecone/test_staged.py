@@ -67,6 +67,24 @@ def reading(monkeypatch):
     return put
 
 
+@pytest.fixture
+def gated(reading):
+    """Return a function that makes an import say 40 % and so many records, and go no further before the gate it returns is opened."""
+    gate = threading.Event()
+
+    def hold(records):
+        def held(import_):
+            import_.percent_complete, import_.records_imported = 40.0, records
+            gate.wait(60)
+            import_.records_imported = 0
+
+        reading(before=held)
+        return gate
+
+    yield hold
+    gate.set()
+
+
 def log(service, run):
     return "\n".join(line["message"] for line in service.status(run)["log"])
 

@@ -17,25 +17,17 @@ from migrator.connectors.pinecone.options import Settings
 from migrator.endpoints import parse
 from migrator.errors import PlanError
 from tests.pinecone.conftest import KEY, rows
-from tests.pinecone.test_staged import ROOT, arrived, folder, full, jobs, log, reading, staged  # noqa: F401 (fixtures)
+from tests.pinecone.test_staged import ROOT, arrived, folder, full, gated, jobs, log, reading, staged  # noqa: F401 (fixtures)
 from tests.runs.test_steering import until
 
 
 @pytest.fixture
-def halfway(full, service, staged, reading):  # noqa: F811
+def halfway(full, service, staged, gated):  # noqa: F811
     """Return a run whose import says 40 %, and goes no further before the gate is opened."""
-    gate = threading.Event()
-
-    def held(import_):
-        import_.percent_complete, import_.records_imported = 40.0, 64
-        gate.wait(60)
-        import_.records_imported = 0
-
-    reading(before=held)
+    gate = gated(64)
     run = service.start(staged())
     until(lambda: (service.status(run)["load"] or {}).get("share") == 0.4, 60)
-    yield run, gate
-    gate.set()
+    return run, gate
 
 
 def test_how_far_the_import_is_shows_wherever_the_run_does(halfway, service):

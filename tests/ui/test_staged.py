@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import threading
 
 import pytest
 
 from migrator.service import PlanOptions, dump_plan
 from tests.pinecone.conftest import account, rows  # noqa: F401 (a fixture)
-from tests.pinecone.test_staged import jobs, reading  # noqa: F401 (a fixture)
+from tests.pinecone.test_staged import gated, jobs, reading  # noqa: F401 (fixtures)
 from tests.runs.test_steering import until
 from tests.ui.conftest import goto, shown
 from ui import run_words
@@ -154,22 +153,14 @@ def test_typed_keys_of_the_bucket_are_in_no_file(app, ends):
 
 
 @pytest.fixture
-def halfway(app, service, ends, tmp_path, reading):  # noqa: F811
+def halfway(app, service, ends, tmp_path, gated):  # noqa: F811
     """Return a run whose import says 40 %, and goes no further before the gate is opened."""
-    gate = threading.Event()
-
-    def held(import_):
-        import_.percent_complete, import_.records_imported = 40.0, 48
-        gate.wait(60)
-        import_.records_imported = 0
-
-    reading(before=held)
+    gate = gated(48)
     run = service.start(service.plan(*ends, PlanOptions(route="staged", staging=f"parquet:{tmp_path}/files")))
     until(lambda: (service.status(run)["load"] or {}).get("share") == 0.4, 60)
     goto(app, "run")
     assert not app.exception
-    yield run, gate
-    gate.set()
+    return run, gate
 
 
 def test_the_import_is_watched_on_the_run_page(app, service, halfway):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors.pinecone.metadata import to_wire
 from migrator.pinecone_protocol import limits
-from migrator.pinecone_protocol.encoding import vector_parts
-from migrator.pinecone_protocol.messages import MESSAGES
+from migrator.pinecone_protocol.encoding import sparse_message, vector_parts
 from migrator.pinecone_protocol.names import to_inner
 from migrator.records import bytes_of_rows, matrix
 from migrator.varint import varint
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 REQUEST_BYTES = 2_000_000
 """What a request may carry: below 2 MB however Pinecone counts a MB, with room for the namespace."""
-_SparseValues: Any = MESSAGES["SparseValues"]
 
 
 def by_namespace(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -54,11 +51,6 @@ def _sparse_messages(batch: pa.RecordBatch) -> Iterable[bytes | None]:
     if column.null_count == len(column):
         return repeat(None, len(column))
     return [row and sparse_message(row["indices"], row["values"]).SerializeToString() for row in column.to_pylist()]
-
-
-def sparse_message(indices: Sequence[int], weights: Sequence[float]) -> Any:
-    """Return a ``SparseValues`` message."""
-    return _SparseValues(indices=indices, values=np.asarray(weights, "<f4").tobytes())
 
 
 def packed(items: Sequence[Item], *, most_bytes: int = REQUEST_BYTES, most_records: int = limits.UPSERT_RECORDS) -> Iterator[Sequence[Item]]:

@@ -10,10 +10,11 @@ import grpc
 import numpy as np
 
 from migrator.connectors.pinecone.decode import decode_fetched
-from migrator.connectors.pinecone.encode import encode_vectors, sparse_message
+from migrator.connectors.pinecone.encode import encode_vectors
 from migrator.connectors.pinecone.failures import rpc_metadata, translate
 from migrator.connectors.pinecone.wire import Marks, Stats, lsn
 from migrator.pinecone_protocol import limits
+from migrator.pinecone_protocol.encoding import sparse_message
 from migrator.pinecone_protocol.messages import METHODS, path
 from migrator.pinecone_protocol.names import to_inner
 from migrator.pinecone_protocol.struct import dict_to_struct
