@@ -15,6 +15,7 @@ import pytest
 from migrator import endpoints
 from migrator.connectors import connector
 from migrator.connectors.parquet import locks
+from migrator.connectors.parquet.places import Place, place_of
 from migrator.errors import MigratorError, PermanentError, RunBusyError, TransientError
 from migrator.service import PlanOptions
 from tests.contract.kit import collection_of, comparable, plan_to, read_all, rows_of, source_of, target_of
@@ -181,6 +182,14 @@ def test_what_a_killed_run_left_is_its_own_again_and_nobody_else_s(bucket):
             target.write(batch, f"split.{number}")
         target.finish()
     assert comparable(bucket.read_back(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
+
+
+def test_a_file_removed_between_two_requests_is_no_error(bucket, monkeypatch):
+    """A run that gives way removes its lock; another that has just seen it there must not fail on that."""
+    place = place_of(endpoints.parse(bucket.new_target()))
+    monkeypatch.setattr(Place, "size", lambda self, path: 5)
+    assert place.load("_staging/lock-b.json") is None
+    place.remove("_staging/lock-b.json")
 
 
 def test_runs_that_come_at_the_same_time_never_both_write(bucket, monkeypatch):

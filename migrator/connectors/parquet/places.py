@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from migrator.connectors.parquet.naming import STAGING_FOLDER
 from migrator.errors import ConfigError, PermanentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from migrator.model import Endpoint
 
@@ -85,8 +86,9 @@ class Place:
         """Return a small file's bytes, or None when there is none."""
         if self.size(path) is None:
             return None
-        with translated(self.show(path)), self.files.open_input_stream(self.full(path)) as stream:
+        with _unless_gone(), translated(self.show(path)), self.files.open_input_stream(self.full(path)) as stream:
             return bytes(stream.read())
+        return None
 
     def save(self, path: str, pieces: Sequence[pa.Buffer]) -> None:
         """Write a file: durable and complete under its name on return, or an error and nothing under that name."""
@@ -120,7 +122,7 @@ class Place:
 
     def remove(self, path: str) -> None:
         """Remove a file; none there is no error."""
-        with translated(self.show(path)):
+        with _unless_gone(), translated(self.show(path)):
             if self.size(path) is not None:
                 self.files.delete_file(self.full(path))
 
@@ -129,6 +131,16 @@ class Place:
         with translated(self.show(path)):
             if self.files.get_file_info(self.full(path)).type == fs.FileType.Directory:
                 self.files.delete_dir(self.full(path))
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Let a file that is not there pass: between asking for it and using it another process may have removed it."""
+    try:
+        yield
+    except PermanentError as error:
+        if error.code != "not_found":
+            raise
 
 
 def _save_locally(target: Path, staging: Path, pieces: Sequence[pa.Buffer]) -> None:
