@@ -187,7 +187,7 @@ def test_what_a_killed_run_left_is_its_own_again_and_nobody_else_s(bucket):
 def test_a_file_removed_between_two_requests_is_no_error(bucket, monkeypatch):
     """A run that gives way removes its lock; another that has just seen it there must not fail on that."""
     place = place_of(endpoints.parse(bucket.new_target()))
-    monkeypatch.setattr(Place, "size", lambda self, path: 5)
+    monkeypatch.setattr(Place, "size", lambda _self, _path: 5)
     assert place.load("_staging/lock-b.json") is None
     place.remove("_staging/lock-b.json")
 

@@ -14,10 +14,10 @@ LIMIT = 50e6
 
 
 class Bucket:
-    """A token bucket of a second's worth that answers 429 with whole seconds, as production does."""
+    """A token bucket of a second's worth that answers 429: with so many seconds to wait, or with exactly those until it holds enough again."""
 
-    def __init__(self, now, limit=LIMIT):
-        self.now, self.limit, self.tokens, self.at = now, limit, limit, now()
+    def __init__(self, now, limit, retry_after):
+        self.now, self.limit, self.tokens, self.at, self.retry_after = now, limit, limit, now(), retry_after
         self.taken = self.refused = 0
 
     def send(self, cost):
@@ -25,16 +25,16 @@ class Bucket:
         self.tokens, self.at = min(self.limit, self.tokens + (now - self.at) * self.limit), now
         if cost > self.tokens:
             self.refused += 1
-            raise RateLimitedError("slow down", retry_after=1.0)
+            raise RateLimitedError("slow down", retry_after=self.retry_after or (cost - self.tokens) / self.limit)
         self.tokens -= cost
         self.taken += cost
 
 
-def simulate(seconds, senders, request, service):
+def simulate(seconds, senders, request, service, limit=LIMIT, retry_after=1.0):
     """Run ``senders`` loops in one thread, each a generator that yields how long it sleeps; return the bucket."""
     clock = [0.0]
     pace = Pace(lambda: clock[0], sleep=None)
-    bucket = Bucket(lambda: clock[0])
+    bucket = Bucket(lambda: clock[0], limit, retry_after)
 
     def sender():
         while True:
@@ -44,8 +44,8 @@ def simulate(seconds, senders, request, service):
             try:
                 bucket.send(request)
             except RateLimitedError as error:
-                pace._slow_down()
-                yield error.retry_after
+                pace._slow_down(error.retry_after)
+                yield max(error.retry_after, 0.005)
             else:
                 pace._note(request)
 
@@ -65,6 +65,22 @@ def test_ninety_percent_of_the_limit(senders, service):
     possible = min(LIMIT, senders * request / service) * 120
     assert bucket.taken >= 0.9 * possible
     assert bucket.refused * request < 0.1 * possible
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+@pytest.mark.parametrize("senders", [2, 8, 16])
+@pytest.mark.parametrize("service", [0.002, 0.008])
+def test_a_burst_is_not_taken_for_the_rate(senders, service, retry_after):
+    """A whole second's worth of small requests passes in a fraction of it; what is refused after that stays the exception."""
+    bucket = simulate(30, senders, 1, service, 200, retry_after)
+    assert bucket.taken >= 0.95 * 200 * 30
+    assert bucket.refused < 0.04 * bucket.taken
+
+
+@pytest.mark.parametrize("senders", [4, 8, 16])
+def test_a_store_that_makes_everybody_wait_long_is_not_taken_for_a_slow_one(senders):
+    bucket = simulate(60, senders, 2e6, 0.008, retry_after=3.0)
+    assert bucket.taken >= 0.9 * LIMIT * 60
 
 
 def test_without_a_limit_nothing_waits():
