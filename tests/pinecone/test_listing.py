@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from functools import partial
+from contextlib import closing
 
 import pytest
 
@@ -35,7 +35,7 @@ def listing(tmp_path):
     made = []
 
     def make(page):
-        made.append(Listing(tmp_path / str(len(made)), partial(walk, page)))
+        made.append(Listing(tmp_path / str(len(made)), lambda one: walk(page, one.stop)))
         return made[-1]
 
     yield make
@@ -130,11 +130,34 @@ def test_closing_wakes_readers(listing, monkeypatch):
     entered.wait()
     closing = threading.Thread(target=one.close)
     closing.start()
-    one._stop.wait()
+    one.stop.wait()
     leave.set()
     closing.join()
     with pytest.raises(TransientError, match="stopped"):
         read(one)
+
+
+def test_it_goes_on_only_as_long_as_somebody_reads(tmp_path):
+    asked, gate = [], threading.Semaphore(1)
+
+    def paged(one):
+        def page(token):
+            one.wait_for_readers()
+            gate.acquire()
+            asked.append(token)
+            return pages(IDS)(token)
+
+        return walk(page, one.stop)
+
+    with closing(Listing(tmp_path / "ids", paged)) as one:
+        reader = one.ids(None, None, 10)
+        assert next(reader) == IDS[:10]
+        gate.release()  # for the page it is waiting for by now
+        reader.close()
+        gate.release(100)
+        assert len(asked) <= 2
+        assert read(one) == IDS
+        assert len(asked) == 26
 
 
 class Store:
@@ -175,7 +198,7 @@ def walked(tmp_path):
     """Return a function that lists a store in stretches between cuts."""
 
     def run(store, cuts):
-        one = Listing(tmp_path / "at-once", lambda stop: walk_at_once(store.page, stop, lambda: cuts))
+        one = Listing(tmp_path / "at-once", lambda listing: walk_at_once(store.page, listing.stop, lambda: cuts))
         try:
             return read(one)
         finally:

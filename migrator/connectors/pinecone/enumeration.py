@@ -14,12 +14,12 @@ from migrator.connectors.pinecone.given_ids import given_ids
 from migrator.connectors.pinecone.listing import Listing
 from migrator.connectors.pinecone.pods import Found, find_ids
 from migrator.connectors.pinecone.scan_folder import ScanFolder
-from migrator.connectors.pinecone.walking import walk_at_once
+from migrator.connectors.pinecone.walking import AT_ONCE, walk_at_once
 from migrator.model import Finding
 from migrator.records import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from migrator.connectors.pinecone.connection import Connection
 
@@ -28,6 +28,8 @@ _SAMPLE = 1_000
 """Ids looked at to cut a namespace."""
 STRETCH = 5_000
 """Ids of a stretch that is listed while others are."""
+FIRST_STRETCH = 1_000
+"""Ids of each of the first stretches: readers begin when the first is listed."""
 _OFFICIAL_PATH = (
     "Pinecone itself can turn a pod index into a serverless one: pod -> collection -> serverless index, "
     "free of charge, in the same project, up to 500 million records and 20,000 namespaces"
@@ -83,19 +85,30 @@ class Enumeration:
     def listing(self, namespace: str) -> Listing:
         """Return the growing list of ids; begun anew when the last one failed."""
         if self.listed:
-            return self._begun(namespace, lambda stop: walk_at_once(partial(self._page, namespace), stop, lambda: self.cuts(namespace, STRETCH)))
+            return self._begun(namespace, partial(self._pages, namespace))
         ids = self.found(namespace).ids
         return self._begun(namespace, lambda _: (list(ids[start : start + _PAGE]) for start in range(0, len(ids), _PAGE)))
 
-    def cuts(self, namespace: str, records: int) -> list[str]:
-        """Return ids that cut a namespace into parts of about ``records``. Any would be right; those nearest to a vector lie all over it."""
+    def _pages(self, namespace: str, listing: Listing) -> Iterator[list[str]]:
+        def page(token: str | None) -> tuple[list[str], str | None]:
+            listing.wait_for_readers()
+            return self._connection.listing.run(lambda: self._connection.plane.list_page(namespace, token))
+
+        sizes = itertools.chain(itertools.repeat(FIRST_STRETCH, AT_ONCE), itertools.repeat(STRETCH))
+        return walk_at_once(page, listing.stop, lambda: self.cuts(namespace, sizes, 2 * STRETCH))
+
+    def cuts(self, namespace: str, sizes: Iterable[int], least: int = 1) -> list[str]:
+        """Return ids that cut a namespace of ``least`` records or more into parts of about ``sizes``, others none.
+
+        Any ids would be right; those nearest to a vector lie all over it.
+        """
         connection = self._connection
         count = connection.querying.run(connection.plane.stats).namespaces.get(namespace, 0)
-        parts = round(count / records)
-        if parts < 2 or connection.sparse_only:
+        places = list(itertools.takewhile(lambda place: place < count, itertools.accumulate(sizes)))
+        if not places or count < least or connection.sparse_only:
             return []
         sample = self._sampled(namespace)
-        return sorted({sample[len(sample) * part // parts] for part in range(1, parts)}) if sample else []
+        return sorted({sample[len(sample) * place // count] for place in places}) if sample else []
 
     def _sampled(self, namespace: str) -> list[str]:
         """Return some ids of a namespace, in order; asked for once, because a query costs more the more records there are."""
@@ -109,7 +122,7 @@ class Enumeration:
                 self._samples[namespace] = known
         return known
 
-    def _begun(self, namespace: str, pages: Callable[[threading.Event], Iterator[list[str]]]) -> Listing:
+    def _begun(self, namespace: str, pages: Callable[[Listing], Iterator[list[str]]]) -> Listing:
         with self._lock:
             known = self._listings.get(namespace)
             if known is None or known.failure is not None:
@@ -119,9 +132,6 @@ class Enumeration:
                     self._folder = ScanFolder()
                 known = self._listings[namespace] = Listing(self._folder.path / str(next(self._numbers)), pages)
             return known
-
-    def _page(self, namespace: str, token: str | None) -> tuple[list[str], str | None]:
-        return self._connection.listing.run(lambda: self._connection.plane.list_page(namespace, token))
 
     def found(self, namespace: str) -> Found:
         """Return what could be found of a namespace of a pod index."""

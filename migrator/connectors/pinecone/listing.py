@@ -1,5 +1,7 @@
 """The ids of one namespace, listed page by page in the background and kept on disk, while readers follow close behind.
 
+It goes on only as long as there are readers: whoever looks at a few records does not use up the pages a second that the index allows.
+
 A listing is only a cache: splits are ranges of ids, so when it is lost the ids are listed again and reading goes on where it was.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,12 +29,13 @@ _SCHEMA = pa.schema([pa.field("id", pa.string(), nullable=False)])
 class Listing:
     """A growing sequence of ids in ascending order."""
 
-    def __init__(self, folder: Path, pages: Callable[[threading.Event], Iterator[list[str]]]) -> None:
-        """Begin to list what ``pages`` yields until its event is set; pages that come again are no harm."""
+    def __init__(self, folder: Path, pages: Callable[[Listing], Iterator[list[str]]]) -> None:
+        """Begin to list what ``pages`` yields; it ends when ``stop`` is set, and may ``wait_for_readers``. Pages that come again are no harm."""
         self._folder = folder
         self._pages = pages
         self._changed = threading.Condition()
-        self._stop = threading.Event()
+        self.stop = threading.Event()
+        self._readers = 0
         self._lasts: list[str] = []
         """Last id of each block on disk."""
         self._tail: list[str] = []
@@ -46,9 +50,9 @@ class Listing:
     def _list(self) -> None:
         try:
             last = ""
-            for ids in self._pages(self._stop):
+            for ids in self._pages(self):
                 last = self._add(ids, last)
-            self._complete = not self._stop.is_set()
+            self._complete = not self.stop.is_set()
         except BaseException as error:  # noqa: BLE001 - handed to the readers, who raise it
             self.failure = error
         with self._changed:
@@ -89,14 +93,15 @@ class Listing:
     def ids(self, after: str | None, up_to: str | None, size: int) -> Iterator[list[str]]:
         """Yield the ids after ``after`` up to and with ``up_to`` in runs of ``size``, the last one shorter; waits for pages still to come."""
         kept: list[str] = []
-        for some in self._runs(after):
-            end = bisect_right(some, up_to) if up_to is not None else len(some)
-            kept += some[:end]
-            while len(kept) >= size:
-                yield kept[:size]
-                kept = kept[size:]
-            if end < len(some):
-                break
+        with self._reading():
+            for some in self._runs(after):
+                end = bisect_right(some, up_to) if up_to is not None else len(some)
+                kept += some[:end]
+                while len(kept) >= size:
+                    yield kept[:size]
+                    kept = kept[size:]
+                if end < len(some):
+                    break
         if kept:
             yield kept
 
@@ -121,6 +126,24 @@ class Listing:
             if fresh:
                 yield fresh
 
+    def wait_for_readers(self) -> None:
+        """Wait as long as nobody reads. Raise ``TransientError`` when listing is to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._readers or self.stop.is_set())
+        if self.stop.is_set():
+            raise TransientError("the listing of ids was stopped", fix="read on")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._changed:
+            self._readers += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+
     def _raise_failure(self) -> None:
         if self.failure is not None:
             raise self.failure
@@ -129,5 +152,7 @@ class Listing:
 
     def close(self) -> None:
         """Stop listing. Safe twice; the folder belongs to whoever gave it."""
-        self._stop.set()
+        with self._changed:
+            self.stop.set()
+            self._changed.notify_all()
         self._thread.join()

@@ -10,6 +10,7 @@ through between two of them is exactly what the store allows, and that becomes t
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -42,7 +43,7 @@ _MEASURED = 3.0
 _SHORTEST_MEASURED = 0.2
 _BURST = 0.25
 """Seconds' worth that may be sent at once after a pause."""
-_UNTIL_BACK = ((1 - _DECREASE) / _GROWTH) ** (1 / 3)
+_UNTIL_BACK = math.cbrt((1 - _DECREASE) / _GROWTH)
 """CUBIC's K: seconds until the rate is what it was when it was refused."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class PineconeSource:
         wanted = selection.namespaces
         counts = {name: records for name, records in self._counts().items() if wanted is None or name in wanted}
         for number, (namespace, records) in enumerate(counts.items()):
-            cuts = self._ids.cuts(namespace, -(-records // count)) if self._ids.listed and count > 1 and records >= SPLIT_RECORDS else []
+            cuts = self._ids.cuts(namespace, repeat(-(-records // count))) if self._ids.listed and count > 1 and records >= SPLIT_RECORDS else []
             for part, (after, up_to) in enumerate(zip([None, *cuts], [*cuts, None], strict=True)):
                 state = {"namespace": namespace, "after": after, "up_to": up_to}
                 yield Split(f"p{number}-{part}", namespace, state, None)
