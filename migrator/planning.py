@@ -14,7 +14,7 @@ from migrator.errors import ConfigError, PlanError
 from migrator.estimate import estimate
 from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
-from migrator.protocols import FileStore
+from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
 from migrator.staging import staged_findings
 from migrator.transform import compile_transform
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migrator.model import Endpoint, Follow, IdEncoding, OnConflict, OnDuplicate
+    from migrator.protocols import Source
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         plan = settled(plan, collection)
         sample = preview.sample(opened, collection, plan)
         existing = existing_collection(plan.target)
-        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection), *_unwatched(plan, capabilities)]
+        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings += _unwatched(plan, capabilities, opened, collection)
         findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]
         if existing is not None:
@@ -172,10 +174,12 @@ def _namespaces(plan: Plan, collection: Collection) -> list[Finding]:
     return findings
 
 
-def _unwatched(plan: Plan, capabilities: Capabilities) -> list[Finding]:
+def _unwatched(plan: Plan, capabilities: Capabilities, source: Source, collection: Collection) -> list[Finding]:
     """Return what a copy of a source that others may write to should know; ``capabilities`` are the target's."""
     if plan.follow is not None or not connector(plan.source.connector).capabilities(plan.source).changes_unseen:
         return []
+    if isinstance(source, Logged) and not plan.stamp and source.positions(list(collection.namespaces)[:1]):
+        return []  # the run will notice
     message = f"{plan.source.connector} does not tell whether the source is written to while it is read: changes made during the copy may be missed"
     can_follow = capabilities.merges and plan.route == "direct"
     fix = "stop its writers until the copy is proven" + (", or follow its changes (--follow)" if can_follow else "")

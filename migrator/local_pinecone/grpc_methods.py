@@ -41,9 +41,9 @@ class Answer:
         self._encoded = encoded
         self.headers: list[tuple[str, str]] = []
         if written is not None:
-            self.headers.append(("x-pinecone-request-lsn", str(written.request)))
+            self.headers += written.headers.items()
         if read is not None:
-            self.headers.append(("x-pinecone-max-indexed-lsn", str(read.max_indexed_lsn)))
+            self.headers += read.headers.items()
             if "usage" in message.DESCRIPTOR.fields_by_name:
                 message.usage.read_units = read.read_units
 

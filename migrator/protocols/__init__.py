@@ -6,7 +6,7 @@ Sources and targets are used from several threads at once and closed with ``clos
 """
 
 from migrator.protocols.offering import Connector, Droppable, FileStore, Priced, Scalable, StagingArea, Switchable
-from migrator.protocols.reading import KeyScanner, Known, Searchable, SelectiveReader, Source, Stampable, Versioned
+from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
 from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Target
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "KeyScanner",
     "Known",
     "Lagging",
+    "Logged",
     "PartKeeper",
     "Priced",
     "Scalable",

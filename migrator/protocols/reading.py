@@ -70,6 +70,14 @@ class Versioned(Protocol):
 
 
 @runtime_checkable
+class Logged(Protocol):
+    """A source that can tell that it was written to, although not what."""
+
+    def positions(self, namespaces: Sequence[str]) -> Mapping[str, int] | None:
+        """Return where the log of each of ``namespaces`` is, None when the store does not say. Another position later means that something was written."""
+
+
+@runtime_checkable
 class Searchable(Protocol):
     """A collection that answers nearest-neighbour queries."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from migrator.ledger import progress
 from migrator.ledger.duplicates import resolve
 from migrator.planning import check
-from migrator.runs import following, prove, stamping, steps
+from migrator.runs import following, prove, stamping, steps, writes
 
 if TYPE_CHECKING:
     from migrator.runs.context import Attempt
@@ -28,17 +28,19 @@ def copy(attempt: Attempt) -> str:
         attempt.phase("preparing", f"preparing the target for {collection.count:,} records of {collection.dimension} dimensions")
         attempt.patiently("looking at the target", lambda: steps.check_still_there(attempt, target))
         steps.prepare(attempt, target, collection)
+        writes.remember(attempt, source, collection)
         rules = steps.rules_of(attempt, source, collection)
         attempt.phase("copying", "copying")
         with steps.writing(attempt, target) as write:
             steps.copy_splits(attempt, source, rules, *stamping.stamped(attempt, source, write))
         steps.count_again(attempt, source)
+        written = writes.noticed(attempt, source)
         attempt.phase("finishing", "making the target ready")
         steps.finish(attempt, target)
         resolve(attempt.ledger, attempt.lease, policy=plan.on_duplicate)
         progress.audit(attempt.ledger, attempt.run)
-        attempt.phase("verifying", "proving: reading the target back")
-    return prove.run(attempt, rules, anew=False)
+        attempt.phase("verifying", "proving: reading both sides" if written else "proving: reading the target back")
+    return prove.run(attempt, rules, anew=written)
 
 
 def prove_again(attempt: Attempt) -> str:

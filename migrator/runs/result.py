@@ -41,7 +41,7 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
     answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected}
     answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall + followed.pop("findings", [])
-    answer["findings"] += _merged(attempt)
+    answer["findings"] += [*_merged(attempt), *_written(attempt)]
     answer |= followed
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.folder, answer)
@@ -139,6 +139,14 @@ def _merged(attempt: Attempt) -> list[dict[str, Any]]:
     planned = {finding.message for finding in attempt.plan.findings}
     messages = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("merged", [])
     return [{"severity": "info", "code": "namespaces_merged", "message": message, "fix": ""} for message in messages if message not in planned]
+
+
+def _written(attempt: Attempt) -> list[dict[str, Any]]:
+    """Return a finding when others wrote to the source while it was read: it explains differences, and why the source was read twice."""
+    if not json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("written"):
+        return []
+    message = "the source was written to while it was read, so the target was compared with what the source held after that"
+    return [{"severity": "info", "code": "source_written", "message": message, "fix": "follow the changes (--follow), or stop its writers and copy anew"}]
 
 
 def _mismatch(attempt: Attempt) -> list[dict[str, Any]]:

@@ -205,7 +205,10 @@ def test_records_that_come_meanwhile_keep_a_run_from_being_proven(account, copy,
         return upsert(self, namespace, items)
 
     monkeypatch.setattr(GrpcPlane, "upsert", adding)
-    assert copy()["verdict"] == "incomplete"
+    result = copy()
+    assert result["verdict"] == "differs"
+    assert {(found["id"], found["class"]) for found in result["differences"]} == {(f"r{n}", "missing") for n in range(900, 905)}
+    assert {"source_written", "scan_incomplete"} <= {finding["code"] for finding in result["findings"]}
 
 
 def test_tampering_is_named(account, service, copy):

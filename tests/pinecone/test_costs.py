@@ -247,14 +247,22 @@ def findings(service, source, target, **options):
     return {finding.code: finding for finding in service.plan(source, target, PlanOptions(**options)).findings}
 
 
-def test_a_source_that_cannot_tell_whether_it_changes_is_said_to_be_one(full, service, tmp_path):
-    found = findings(service, "pinecone:a", "pinecone:b")["source_unversioned"]
+@pytest.fixture
+def pod(account):
+    account.create("pod", 64, pod=True)
+    account.fill("pod", rows(300, dimension=64))
+
+
+def test_a_source_that_cannot_tell_whether_it_changes_is_said_to_be_one(full, pod, service):
+    found = findings(service, "pinecone:pod", "pinecone:b")["source_unversioned"]
     assert found.severity == "info"
     assert "--follow" in found.fix
-    assert "source_unversioned" not in findings(service, "pinecone:a", "pinecone:b", follow=Follow())
+    assert "source_unversioned" not in findings(service, "pinecone:pod", "pinecone:b", follow=Follow())
+    assert "source_unversioned" not in findings(service, "pinecone:a", "pinecone:b")
+    assert "source_unversioned" in findings(service, "pinecone:a", "pinecone:b", stamp=True)
 
 
-def test_where_following_is_not_possible_it_is_not_advised(full, service, tmp_path):
-    to_files = findings(service, "pinecone:a", f"parquet:{tmp_path}/out")["source_unversioned"]
-    staged = findings(service, "pinecone:a", "pinecone:b", route="staged", staging=f"parquet:{tmp_path}/staged")["source_unversioned"]
+def test_where_following_is_not_possible_it_is_not_advised(pod, service, tmp_path):
+    to_files = findings(service, "pinecone:pod", f"parquet:{tmp_path}/out")["source_unversioned"]
+    staged = findings(service, "pinecone:pod", "pinecone:b", route="staged", staging=f"parquet:{tmp_path}/staged")["source_unversioned"]
     assert to_files.fix == staged.fix == "stop its writers until the copy is proven"

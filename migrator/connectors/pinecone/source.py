@@ -70,6 +70,13 @@ class PineconeSource:
         only = self._connection.settings.namespace
         return {name: count for name, count in sorted(found.items()) if only is None or name == only}
 
+    def positions(self, namespaces: Sequence[str]) -> dict[str, int] | None:
+        """Return up to which position of its log each namespace is indexed; None when the index does not say, as pods do not."""
+        connection = self._connection
+        found = list(self._pool.map(lambda name: connection.fetching.run(lambda: connection.plane.indexed(name)), namespaces))
+        told = {name: position for name, position in zip(namespaces, found, strict=True) if position is not None}
+        return told if len(told) == len(found) else None
+
     def _sampled(self, counts: dict[str, int]) -> list[dict[str, Any]]:
         """Return a few records of each namespace: sparse values may be in some of them only."""
         if self._sample is None:

@@ -87,7 +87,7 @@ class Index:
             ids = [id] if id is not None else self._matching(space, filter or {})
             self._check_merged(space, ids, set_metadata)
             if dry_run or not ids:
-                return Updated(Lsn(self._history.last(space)), len(ids) if id is None else None)
+                return Updated(self._lsn(self._history.last(space)), len(ids) if id is None else None)
             lsn = self._write(space, Change(ids, values, sparse, set_metadata))
         return Updated(lsn, len(ids) if id is None else None)
 
@@ -239,5 +239,8 @@ class Index:
             if old is not None:
                 old.merged(set_metadata).check_size()
 
+    def _lsn(self, position: int) -> Lsn:
+        return Lsn(None if self.definition.pods else position)
+
     def _write(self, space: str, operation: Operation) -> Lsn:
-        return Lsn(self._history.write(space, operation))
+        return self._lsn(self._history.write(space, operation))

@@ -201,7 +201,7 @@ def _table(index: Index, space: str) -> Table:
 
 
 def _read(index: Index, space: str, value: Any, units: int) -> Read[Any]:
-    return Read(value, units, index.state.applied.get(space, 0))
+    return Read(value, units, None if index.definition.pods else index.state.applied.get(space, 0))
 
 
 def _limit(index: Index, bucket: str, amount: float, rate: float, counted: str) -> None:

@@ -48,18 +48,26 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Lsn:
-    """The answer to a write: the place of the write in its namespace's log."""
+    """The answer to a write: the place of the write in its namespace's log, which pods do not tell."""
 
-    request: int
+    request: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.request is None else {"x-pinecone-request-lsn": str(self.request)}
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):
-    """The answer to a read: it saw every write of its namespace up to ``max_indexed_lsn``."""
+    """The answer to a read: it saw every write of its namespace up to ``max_indexed_lsn``, which pods do not tell."""
 
     value: T
     read_units: int
-    max_indexed_lsn: int
+    max_indexed_lsn: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.max_indexed_lsn is None else {"x-pinecone-max-indexed-lsn": str(self.max_indexed_lsn)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from migrator.local_pinecone.engine import Engine, Index, Lsn, Read
+    from migrator.local_pinecone.engine import Engine, Index, Read
 
 
 def data_app(engine: Engine, index_name: str) -> Starlette:
@@ -63,7 +63,7 @@ class _Data:
         body = call.json()
         records = [vectors.record_of(one) for one in vectors.items(body, "vectors")]
         lsn = self._index.upsert(_namespace(body), records, call.size)
-        return Answer({"upsertedCount": len(records)}, headers=_written(lsn))
+        return Answer({"upsertedCount": len(records)}, headers=lsn.headers)
 
     def fetch(self, call: Call) -> Answer:
         namespace = call.query.get("namespace", "")
@@ -104,13 +104,13 @@ class _Data:
             filter=vectors.filter_of(body),
             dry_run=vectors.flag(body, "dryRun", "dry_run"),
         )
-        return Answer({} if updated.matched is None else {"matchedRecords": updated.matched}, headers=_written(updated.lsn))
+        return Answer({} if updated.matched is None else {"matchedRecords": updated.matched}, headers=updated.lsn.headers)
 
     def delete(self, call: Call) -> Answer:
         body = call.json()
         ids = [one if isinstance(one, str) else str(one) for one in vectors.items(body, "ids")]
         lsn = self._index.delete(_namespace(body), ids=ids, delete_all=vectors.flag(body, "deleteAll", "delete_all"), filter=vectors.filter_of(body))
-        return Answer({}, headers=_written(lsn))
+        return Answer({}, headers=lsn.headers)
 
     def fetch_by_metadata(self, call: Call) -> Answer:
         body = call.json()
@@ -138,12 +138,8 @@ def _namespace(body: Mapping[str, Any]) -> str:
     return vectors.text(body, "namespace") or ""
 
 
-def _written(lsn: Lsn) -> dict[str, str]:
-    return {"x-pinecone-request-lsn": str(lsn.request)}
-
-
 def _read(read: Read[Any], shown: dict[str, Any]) -> Answer:
-    return Answer({**shown, "usage": {"readUnits": read.read_units}}, headers={"x-pinecone-max-indexed-lsn": str(read.max_indexed_lsn)})
+    return Answer({**shown, "usage": {"readUnits": read.read_units}}, headers=read.headers)
 
 
 def _paged(shown: dict[str, Any], token: str | None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Spaces:
     def delete(self, call: Call) -> Answer:
         """Delete a namespace with all its records."""
         lsn = self._engine.index(self._name).delete_namespace(call.path["name"])
-        return Answer({}, headers={"x-pinecone-request-lsn": str(lsn.request)})
+        return Answer({}, headers=lsn.headers)
 
 
 def _shown(one: NamespaceInfo) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""Whether others wrote to the source while it was read: a proof against what was read would not see it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from migrator.ledger import runs as rows
+from migrator.protocols import Logged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from migrator.model import Collection
+    from migrator.protocols import Source
+    from migrator.runs.context import Attempt
+
+
+def remember(attempt: Attempt, source: Source, collection: Collection) -> None:
+    """Keep where the source's log is before the first record is read; a resumed run keeps what its first attempt found."""
+    known = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
+    if "log" not in known:
+        rows.set_facts(attempt.ledger, attempt.lease, log=_positions(attempt, source, collection.namespaces))
+
+
+def noticed(attempt: Attempt, source: Source) -> bool:
+    """Return whether the source's log went on since; False where it does not say."""
+    before = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("log")
+    if before is None:
+        return False
+    found = attempt.patiently("counting the source", source.describe)
+    if _positions(attempt, source, found.namespaces) == before:
+        return False
+    rows.set_facts(attempt.ledger, attempt.lease, written=True)
+    attempt.log("info", "the source was written to while it was read: the proof will read it again")
+    return True
+
+
+def _positions(attempt: Attempt, source: Source, namespaces: Iterable[str]) -> dict[str, int] | None:
+    plan = attempt.plan
+    if plan.stamp or not isinstance(source, Logged):  # stamps are written to the source
+        return None
+    chosen = plan.selection.namespaces
+    wanted = [name for name in namespaces if chosen is None or name in chosen]
+    found = attempt.patiently("looking at the source's log", lambda: source.positions(wanted))
+    return None if found is None else dict(found)
