@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from migrator.connectors.pinecone import freshness
+from migrator.connectors.pinecone.grpc_plane import GrpcPlane
+from migrator.connectors.pinecone.rest_plane import RestPlane
 from migrator.local_pinecone.engine.index import Index
+from migrator.model import Follow
+from migrator.runs import steps
 from migrator.service import PlanOptions
 from tests.pinecone.conftest import rows
 
@@ -78,3 +85,57 @@ def test_records_of_a_namespace_deleted_after_they_were_listed_have_vanished(acc
     assert counts["vanished"] > 0
     assert counts["scanned"] == counts["copied"] + counts["vanished"]
     assert (ended["status"], ended["error"]) == ("differs", None)  # the source is empty now, the target is not
+
+
+def made_anew(account, name="b"):
+    account.client.indexes.delete(name)
+    account.create(name)
+
+
+@pytest.mark.parametrize(("transport", "plane"), [("grpc", GrpcPlane), ("rest", RestPlane)])
+def test_a_target_made_anew_while_it_is_written_is_noticed_by_its_log(account, service, monkeypatch, transport, plane):
+    real, sent = plane.upsert, []
+
+    def upsert(self, namespace, items):
+        sent.append(1)
+        if len(sent) == 6:
+            made_anew(account)
+        return real(self, namespace, items)
+
+    account.create("a")
+    account.fill("a", rows(1_000))
+    plan = service.plan("pinecone:a", f"pinecone:b?transport={transport}&concurrency=1", PlanOptions(batch=100, workers=1))
+    monkeypatch.setattr(plane, "upsert", upsert)
+    ended = service.wait(service.start(plan), 60)
+    assert (ended["status"], ended["error"]["code"], ended["error"]["exit_code"]) == ("failed", "target_gone", "3")
+    assert "made anew" in ended["error"]["message"]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_target_made_anew_after_the_last_write_is_noticed_soon(account, service, monkeypatch, used):
+    monkeypatch.setattr(freshness, "_PROBE", 0.05)
+    monkeypatch.setattr(freshness, "_ABSENT", 0.2)
+    account.create("a")
+    account.fill("a", rows(1_000))
+    real = steps.finish
+
+    def finish(*given):
+        made_anew(account)
+        if used:  # by somebody else
+            account.fill("b", rows(1, start=5_000))
+        real(*given)
+
+    monkeypatch.setattr(steps, "finish", finish)
+    ended = service.wait(service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(batch=100))), 30)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
+
+
+def test_a_target_made_anew_between_two_passes_is_noticed_by_the_next(account, service):
+    account.create("a")
+    account.fill("a", rows(300))
+    run = service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.2))))
+    while (service.status(run).get("follow") or {"passes": 0})["passes"] < 2:
+        time.sleep(0.05)
+    made_anew(account)
+    ended = service.wait(run, 30)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")

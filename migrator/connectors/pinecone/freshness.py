@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING
 
-from migrator.errors import TransientError
+from migrator.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 TIMEOUT = 600.0
 """Seconds without any progress."""
 _PAUSES = (0.02, 2.0)
+_PROBE = 5.0
+"""Seconds without progress after which a write of no effect tells whether the log is still the one that was written to."""
+_ABSENT = 60.0
+"""Seconds without progress after which a namespace that does not exist will not appear any more."""
 _STILL = 3
 """Times in a row that an index's counts must be the same, where it names no log positions."""
 _STILL_PAUSE = 0.5
@@ -48,20 +53,49 @@ def wait_until_counted(connection: Connection, records: int) -> None:
 def _reached(connection: Connection, namespace: str, written: int) -> bool:
     """Wait until reads of ``namespace`` are as fresh as its last write; return False when they do not say."""
     pause, longest = _PAUSES
-    best, end = -1, time.monotonic() + TIMEOUT
+    best, since = -1, time.monotonic()
+    probed = since
     while True:
         indexed = connection.fetching.run(lambda: connection.plane.indexed(namespace))
         if indexed is None:
             return False
         if indexed >= written:
+            connection.plane.marks.seen[namespace] = indexed
             return True
+        now = time.monotonic()
         if indexed > best:
-            best, end = indexed, time.monotonic() + TIMEOUT
-        if time.monotonic() > end:
+            best, since, probed = indexed, now, now
+        if now > since + TIMEOUT:
             message = f"index {connection.index.name} still reads namespace {namespace!r} as it was before the last writes ({indexed} of {written})"
             raise TransientError(message, fix="resume later; nothing that was written is lost")
+        if now > probed + _PROBE:
+            _probe(connection, namespace, patient=now < since + _ABSENT)
+            probed = now
         time.sleep(pause)
         pause = min(pause * 1.5, longest)
+
+
+def _probe(connection: Connection, namespace: str, *, patient: bool) -> None:
+    """Make a write without effect: its place in the log says whether it is the log that was written to before. Raise ``PermanentError`` when not."""
+    try:
+        connection.fetching.run(lambda: connection.plane.delete(namespace, [f"migrator-{uuid.uuid4()}"]))
+    except PermanentError as error:
+        if error.code != "not_found":
+            raise
+        if not patient:
+            message = f"namespace {namespace!r} of index {connection.index.name}, which records were written to, is not there any more"
+            raise PermanentError(message, fix="copy anew, as another run", code="target_gone") from error
+
+
+def check_log(connection: Connection) -> None:
+    """Raise ``PermanentError`` when the index is another than the one whose log was seen before: made anew, it lacks what was written."""
+    seen = connection.plane.marks.seen
+    if not seen:
+        return
+    namespace, before = next(iter(seen.items()))
+    indexed = connection.fetching.run(lambda: connection.plane.indexed(namespace))
+    if indexed is not None:
+        connection.plane.marks.check(namespace, indexed, before)
 
 
 def _wait_for_still_counts(connection: Connection) -> None:

@@ -111,22 +111,25 @@ class GrpcPlane:
 
     def upsert(self, namespace: str, items: Sequence[Item]) -> int:
         """Send one request and return how many records the index says it took."""
+        wrote = self.marks.writing(namespace)
         rest = self._new("Upsert", namespace=namespace).SerializeToString()
         body = b"".join([*chain.from_iterable(pieces for _, pieces, _ in items), rest])
         answer, headers = self._call("Upsert", body, f"write {len(items)} records")
-        self.marks.wrote(namespace, headers)
+        wrote(headers)
         return int(answer.upserted_count)
 
     def delete(self, namespace: str, ids: Sequence[str]) -> None:
         """Delete up to 1,000 ids; those that do not exist are no error."""
+        wrote = self.marks.writing(namespace)
         _, headers = self._call("Delete", self._new("Delete", ids=ids, namespace=namespace), f"delete {len(ids)} records")
-        self.marks.wrote(namespace, headers)
+        wrote(headers)
 
     def set_metadata(self, namespace: str, record: str, fields: Mapping[str, Any]) -> None:
         """Add or overwrite metadata fields of one record; everything else of it stays."""
+        wrote = self.marks.writing(namespace)
         request = self._new("Update", namespace=namespace, id=record, set_metadata=dict_to_struct(fields))
         _, headers = self._call("Update", request, f"mark record {record!r}")
-        self.marks.wrote(namespace, headers)
+        wrote(headers)
 
     def indexed(self, namespace: str) -> int | None:
         """Return up to which log position reads see the writes, None when the index does not say."""

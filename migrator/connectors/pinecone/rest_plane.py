@@ -91,20 +91,23 @@ class RestPlane:
 
     def upsert(self, namespace: str, items: Sequence[Item]) -> int:
         """Send one request and return how many records the index says it took."""
+        wrote = self.marks.writing(namespace)
         vectors = [record for _, record, _ in items]
         answer = self._call(f"write {len(items)} records", lambda: self._index.upsert(vectors=vectors, namespace=namespace, show_progress=False))
-        self.marks.wrote(namespace, _headers(answer))
+        wrote(_headers(answer))
         return int(answer.upserted_count)
 
     def delete(self, namespace: str, ids: Sequence[str]) -> None:
         """Delete up to 1,000 ids; those that do not exist are no error."""
+        wrote = self.marks.writing(namespace)
         answer = self._call(f"delete {len(ids)} records", lambda: self._index.delete(ids=list(ids), namespace=namespace))
-        self.marks.wrote(namespace, _headers(answer))
+        wrote(_headers(answer))
 
     def set_metadata(self, namespace: str, record: str, fields: Mapping[str, Any]) -> None:
         """Add or overwrite metadata fields of one record; everything else of it stays."""
+        wrote = self.marks.writing(namespace)
         answer = self._call(f"mark record {record!r}", lambda: self._index.update(id=record, set_metadata=dict(fields), namespace=namespace))
-        self.marks.wrote(namespace, _headers(answer))
+        wrote(_headers(answer))
 
     def indexed(self, namespace: str) -> int | None:
         """Return up to which log position reads see the writes, None when the index does not say."""

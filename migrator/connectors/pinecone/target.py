@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from migrator.connectors.pinecone import bulk
 from migrator.connectors.pinecone.connection import Connection, connect, delete, require_dense
 from migrator.connectors.pinecone.encode import by_namespace, packed
-from migrator.connectors.pinecone.freshness import wait_until_counted, wait_until_visible
+from migrator.connectors.pinecone.freshness import check_log, wait_until_counted, wait_until_visible
 from migrator.connectors.pinecone.pace import Pace
 from migrator.connectors.pinecone.refusals import send_or_reject
 from migrator.errors import ConfigError, PermanentError, PlanError, RejectedRecordsError, TransientError
@@ -82,6 +82,8 @@ class PineconeTarget:
         if before is not None and (found is None or (found.host and found.host != before.index.host)):
             message = f"index {before.index.name} was deleted, or made anew, while records were copied to it"
             raise PermanentError(message, fix="copy anew, as another run", code="target_gone")
+        if before is not None:
+            check_log(before)
 
     def _opened(self, index: Index | None = None) -> Connection:
         with self._lock:

@@ -6,8 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from migrator.errors import PermanentError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -87,13 +89,31 @@ class Marks:
         self._lock = threading.Lock()
         self.written: dict[str, int | None] = {}
         """None where the index named no position."""
+        self.seen: dict[str, int] = {}
+        """Positions that reads were seen to have come to."""
 
-    def wrote(self, namespace: str, headers: Mapping[str, str]) -> None:
-        """Note a write, with the headers of its answer."""
+    def writing(self, namespace: str) -> Callable[[Mapping[str, str]], None]:
+        """Return what takes the headers of the answer to a write that is sent from now on; see ``wrote`` for what it raises."""
+        with self._lock:
+            before = self.written.get(namespace) or 0
+        return lambda headers: self.wrote(namespace, headers, before)
+
+    def wrote(self, namespace: str, headers: Mapping[str, str], before: int = 0) -> None:
+        """Note a write that was sent when another was known at ``before``. Raise ``PermanentError`` when its own position is lower: logs only grow."""
         position = lsn(headers, "x-pinecone-request-lsn", "x-pinecone-lsn-committed")
+        if position is not None:
+            self.check(namespace, position, before)
         with self._lock:
             known = self.written.get(namespace)
             self.written[namespace] = position if known is None else max(known, position or 0)
+
+    @staticmethod
+    def check(namespace: str, position: int, before: int) -> None:
+        """Raise ``PermanentError`` when the log of ``namespace`` is at ``position`` after it was at ``before``."""
+        if position < before:
+            what = f"namespace {namespace!r} was deleted, or its index made anew, while records were written to it"
+            message = f"{what}: its log went from {before:,} back to {position:,}"
+            raise PermanentError(message, fix="copy anew, as another run", code="target_gone")
 
 
 def lsn(headers: Mapping[str, str], *names: str) -> int | None:
