@@ -86,7 +86,12 @@ def _resume(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
 
         def start() -> str:
-            service.resume(options.run)
+            try:
+                service.resume(options.run)
+            except ConfigError as error:
+                if error.code != "run_finished":  # a script resumes what was killed, and it may have been killed just after its end
+                    raise
+                sys.stderr.write(f"nothing is left to do: {error.message}; {error.fix}\n")
             return str(options.run)
 
         return _drive(service, options, start)

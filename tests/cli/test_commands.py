@@ -370,6 +370,14 @@ def test_a_signal_ends_with_130_and_the_run_can_be_resumed(run, home, number):
     assert resumed.json["counts"] == {"scanned": 2000, "copied": 2000, "rejected": 0, "vanished": 0, "duplicate": 0}
 
 
+def test_resuming_what_is_finished_gives_its_result_again(run, seeded):
+    """Whoever resumes after a kill cannot know that the run had just ended."""
+    made = run("copy", "memory:s", "memory:t", "--json")
+    again = run("resume", made.json["run"], "--json")
+    assert (again.code, again.json) == (0, made.json)
+    assert "nothing is left to do" in again.err
+
+
 def test_a_run_of_another_process_is_busy_and_can_be_steered(run, home):
     process = started("copy", "memory:s", "memory:t?delay_ms=50", "--batch", "10", "--workers", "1")
     made = running(home)
