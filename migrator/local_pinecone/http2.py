@@ -35,6 +35,8 @@ _SETTINGS = {
     Setting.MAX_FRAME_SIZE: frames.MOST_BYTES,
     Setting.MAX_HEADER_LIST_SIZE: _HEADER_BYTES,
 }
+_NEVER_FIRST = {Kind.DATA, Kind.RST_STREAM, Kind.WINDOW_UPDATE}
+"""Frames that no stream begins with."""
 _DEFAULT_WINDOW = 65_535
 _ALLOWED_ANEW = 1 << 28
 """Bytes received before the client is allowed as many more; one connection may have eight times as many on their way."""
@@ -105,6 +107,8 @@ class Http2Connection:
     def _take(self, frame: Frame) -> None:
         if self._block and frame.kind != Kind.CONTINUATION:
             raise BrokenRuleError(Reason.PROTOCOL_ERROR)
+        if frame.stream > self._last_stream and frame.kind in _NEVER_FIRST:
+            raise BrokenRuleError(Reason.PROTOCOL_ERROR)
         step = self._steps.get(frame.kind)  # others change nothing here; after GOAWAY answers under way are sent still
         if step is not None:
             step(frame)
@@ -122,9 +126,18 @@ class Http2Connection:
             headers = self._decoder.decode(b"".join(piece.payload for piece in pieces))
         except HPACKError:
             raise BrokenRuleError(Reason.COMPRESSION_ERROR) from None
-        self._last_stream = max(self._last_stream, frame.stream)
-        self._requests.setdefault(frame.stream, Request([(str(name), str(value)) for name, value in headers]))  # trailers change nothing
+        if frame.stream not in self._requests:  # trailers change nothing
+            self._begin(frame.stream)
+            self._requests[frame.stream] = Request([(str(name), str(value)) for name, value in headers])
         self._complete(pieces[0])
+
+    def _begin(self, stream: int) -> None:
+        """Take note of a new stream: clients have the odd numbers, in ascending order."""
+        if stream % 2 == 0:
+            raise BrokenRuleError(Reason.PROTOCOL_ERROR)
+        if stream <= self._last_stream:
+            raise BrokenRuleError(Reason.STREAM_CLOSED)
+        self._last_stream = stream
 
     def _data(self, frame: Frame) -> None:
         if frame.stream in self._requests:  # it may have been reset

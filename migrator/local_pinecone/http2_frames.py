@@ -57,6 +57,7 @@ class Reason(IntEnum):
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
     FLOW_CONTROL_ERROR = 3
+    STREAM_CLOSED = 5
     FRAME_SIZE_ERROR = 6
     COMPRESSION_ERROR = 9
 
