@@ -30,31 +30,45 @@ class Bucket:
         self.taken += cost
 
 
-def simulate(seconds, senders, request, service, limit=LIMIT, retry_after=1.0):
-    """Run ``senders`` loops in one thread, each a generator that yields how long it sleeps; return the bucket."""
+def simulate(seconds, senders, request, service, limit=LIMIT, retry_after=1.0, others=()):
+    """Run ``senders`` loops in one thread, each a generator that yields how long it sleeps; return the bucket.
+
+    In the first seconds, so many as each of ``others``, somebody else takes all there is.
+    """
     clock = [0.0]
     pace = Pace(lambda: clock[0], sleep=None)
     bucket = Bucket(lambda: clock[0], limit, retry_after)
-
-    def sender():
-        while True:
-            while (wait := pace._turn(request)) > 0:
-                yield wait
-            yield service
-            try:
-                bucket.send(request)
-            except RateLimitedError as error:
-                pace._slow_down(error.retry_after)
-                yield max(error.retry_after, 0.005)
-            else:
-                pace._note(request)
-
-    waiting = [(0.0, number, sender()) for number in range(senders)]
+    loops = [*(hog(bucket, until) for until in others), *(sender(pace, bucket, request, service) for _ in range(senders))]
+    waiting = [(0.0, number, loop) for number, loop in enumerate(loops)]
     while waiting:
         clock[0], number, loop = heapq.heappop(waiting)
-        if clock[0] < seconds:
-            heapq.heappush(waiting, (clock[0] + next(loop), number, loop))
+        pause = next(loop, None) if clock[0] < seconds else None
+        if pause is not None:
+            heapq.heappush(waiting, (clock[0] + pause, number, loop))
     return bucket
+
+
+def sender(pace, bucket, request, service):
+    """Do what ``Pace.run`` does, over and over."""
+    refusals = 0
+    while True:
+        while (wait := pace._turn(request)) > 0:
+            yield wait
+        yield service
+        try:
+            bucket.send(request)
+        except RateLimitedError as error:
+            yield pace._refused(error, request, refusals)
+            refusals += 1
+        else:
+            pace._note(request)
+            refusals = 0
+
+
+def hog(bucket, until):
+    while bucket.now() < until:
+        bucket.tokens, bucket.at = 0.0, bucket.now()
+        yield 0.01
 
 
 @pytest.mark.parametrize("senders", [2, 4, 16])
@@ -81,6 +95,16 @@ def test_a_burst_is_not_taken_for_the_rate(senders, service, retry_after):
 def test_a_store_that_makes_everybody_wait_long_is_not_taken_for_a_slow_one(senders):
     bucket = simulate(60, senders, 2e6, 0.008, retry_after=3.0)
     assert bucket.taken >= 0.9 * LIMIT * 60
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+@pytest.mark.parametrize(("request_", "limit"), [(1, 200), (2e6, LIMIT)])
+@pytest.mark.parametrize("until", [0.5, 20])
+def test_what_somebody_else_took_is_had_again_soon_after(until, request_, limit, retry_after):
+    """The first answers are refusals, and for a while nothing at all gets through."""
+    bucket = simulate(until + 30, 4, request_, 0.008, limit, retry_after, others=[until])
+    assert bucket.taken >= 0.6 * limit * 30
+    assert simulate(until, 4, request_, 0.008, limit, retry_after, others=[until]).refused < 100 + 10 * until
 
 
 def test_without_a_limit_nothing_waits():
@@ -111,6 +135,23 @@ def test_it_waits_as_long_as_it_is_told_and_then_tries_again():
 def test_other_errors_pass():
     with pytest.raises(PermanentError):
         Pace().run(lambda: (_ for _ in ()).throw(PermanentError("no")))
+
+
+def test_idleness_does_not_use_up_patience():
+    clock, answers = [0.0], [None, RateLimitedError("x", retry_after=1.0), None]
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    def action():
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return "done"
+
+    pace = Pace(lambda: clock[0], sleep)
+    assert pace.run(action) == "done"
+    clock[0] += 2 * pacing.PATIENCE
+    assert pace.run(action) == "done"
 
 
 def test_patience_ends():
