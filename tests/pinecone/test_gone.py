@@ -9,6 +9,8 @@ import pytest
 from migrator.connectors.pinecone import freshness
 from migrator.connectors.pinecone.grpc_plane import GrpcPlane
 from migrator.connectors.pinecone.rest_plane import RestPlane
+from migrator.connectors.pinecone.wire import Marks
+from migrator.errors import PermanentError
 from migrator.local_pinecone.engine.index import Index
 from migrator.model import Follow
 from migrator.runs import steps
@@ -139,3 +141,14 @@ def test_a_target_made_anew_between_two_passes_is_noticed_by_the_next(account, s
     made_anew(account)
     ended = service.wait(run, 30)
     assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
+
+
+def test_a_namespace_that_was_emptied_may_begin_a_new_log():
+    marks = Marks()
+    at_once = [marks.writing("x"), marks.writing("x")]
+    for position, wrote in zip((14, 13), at_once, strict=True):  # answered in another order than they were written
+        wrote({"x-pinecone-request-lsn": str(position)})
+    marks.writing("x", deletes=True)({"x-pinecone-request-lsn": "15"})
+    marks.writing("x")({"x-pinecone-request-lsn": "1"})
+    with pytest.raises(PermanentError, match="'x' was deleted, or its index made anew"):
+        marks.writing("x")({"x-pinecone-request-lsn": "0"})

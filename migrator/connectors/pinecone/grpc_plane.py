@@ -120,7 +120,7 @@ class GrpcPlane:
 
     def delete(self, namespace: str, ids: Sequence[str]) -> None:
         """Delete up to 1,000 ids; those that do not exist are no error."""
-        wrote = self.marks.writing(namespace)
+        wrote = self.marks.writing(namespace, deletes=True)
         _, headers = self._call("Delete", self._new("Delete", ids=ids, namespace=namespace), f"delete {len(ids)} records")
         wrote(headers)
 

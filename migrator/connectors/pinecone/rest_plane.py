@@ -99,7 +99,7 @@ class RestPlane:
 
     def delete(self, namespace: str, ids: Sequence[str]) -> None:
         """Delete up to 1,000 ids; those that do not exist are no error."""
-        wrote = self.marks.writing(namespace)
+        wrote = self.marks.writing(namespace, deletes=True)
         answer = self._call(f"delete {len(ids)} records", lambda: self._index.delete(ids=list(ids), namespace=namespace))
         wrote(_headers(answer))
 

@@ -91,21 +91,35 @@ class Marks:
         """None where the index named no position."""
         self.seen: dict[str, int] = {}
         """Positions that reads were seen to have come to."""
+        self._least: dict[str, int] = {}
+        """Positions that no later write can be before, as long as nothing was deleted: the log of a namespace that was emptied may begin anew."""
 
-    def writing(self, namespace: str) -> Callable[[Mapping[str, str]], None]:
-        """Return what takes the headers of the answer to a write that is sent from now on; see ``wrote`` for what it raises."""
+    def writing(self, namespace: str, *, deletes: bool = False) -> Callable[[Mapping[str, str]], None]:
+        """Return what takes the headers of the answer to a write that is sent from now on.
+
+        It raises ``PermanentError`` when that write has a place in the log before another that was answered by now: logs only grow.
+        """
         with self._lock:
-            before = self.written.get(namespace) or 0
-        return lambda headers: self.wrote(namespace, headers, before)
+            before = self._least.get(namespace, 0)
+
+        def wrote(headers: Mapping[str, str]) -> None:
+            self.wrote(namespace, headers, before)
+            if deletes:
+                with self._lock:
+                    self._least.pop(namespace, None)
+                    self.seen.pop(namespace, None)
+
+        return wrote
 
     def wrote(self, namespace: str, headers: Mapping[str, str], before: int = 0) -> None:
-        """Note a write that was sent when another was known at ``before``. Raise ``PermanentError`` when its own position is lower: logs only grow."""
+        """Note a write. Raise ``PermanentError`` when its position is lower than ``before``."""
         position = lsn(headers, "x-pinecone-request-lsn", "x-pinecone-lsn-committed")
         if position is not None:
             self.check(namespace, position, before)
         with self._lock:
             known = self.written.get(namespace)
             self.written[namespace] = position if known is None else max(known, position or 0)
+            self._least[namespace] = max(self._least.get(namespace, 0), position or 0)
 
     @staticmethod
     def check(namespace: str, position: int, before: int) -> None:
