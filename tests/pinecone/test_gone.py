@@ -132,7 +132,8 @@ def test_a_target_made_anew_after_the_last_write_is_noticed_soon(account, servic
     assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
 
 
-def test_a_target_made_anew_between_two_passes_is_noticed_by_the_next(account, service):
+def test_a_target_made_anew_between_two_passes_is_noticed_by_the_next(account, service, monkeypatch):
+    monkeypatch.setattr(freshness, "_BEHIND", 0.5)
     account.create("a")
     account.fill("a", rows(300))
     run = service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.2))))
@@ -141,6 +142,30 @@ def test_a_target_made_anew_between_two_passes_is_noticed_by_the_next(account, s
     made_anew(account)
     ended = service.wait(run, 30)
     assert (ended["status"], ended["error"]["code"]) == ("failed", "target_gone")
+
+
+def test_a_replica_that_is_behind_is_waited_for(account, service, monkeypatch):
+    monkeypatch.setattr(freshness, "_PAUSES", (0.01, 0.05))
+    account.create("a")
+    account.fill("a", rows(300))
+    real, behind = GrpcPlane.indexed, []
+
+    def indexed(self, namespace):
+        position = real(self, namespace)
+        if behind and position:
+            behind.pop()
+            return position - 1
+        return position
+
+    monkeypatch.setattr(GrpcPlane, "indexed", indexed)
+    run = service.start(service.plan("pinecone:a", "pinecone:b", PlanOptions(follow=Follow(interval=0.2))))
+    while (service.status(run).get("follow") or {"passes": 0})["passes"] < 2:
+        time.sleep(0.05)
+    behind += [1, 1, 1]
+    while behind:
+        time.sleep(0.05)
+    service.finish_following(run)
+    assert service.wait(run, 30)["status"] == "proven"
 
 
 def test_a_namespace_that_was_emptied_may_begin_a_new_log():

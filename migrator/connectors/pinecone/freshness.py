@@ -20,6 +20,8 @@ _PROBE = 5.0
 """Seconds without progress after which a write of no effect tells whether the log is still the one that was written to."""
 _ABSENT = 60.0
 """Seconds without progress after which a namespace that does not exist will not appear any more."""
+_BEHIND = 30.0
+"""Seconds by which one replica of an index may be behind another that was asked before."""
 _STILL = 3
 """Times in a row that an index's counts must be the same, where it names no log positions."""
 _STILL_PAUSE = 0.5
@@ -93,9 +95,11 @@ def check_log(connection: Connection) -> None:
     if not seen:
         return
     namespace, before = next(iter(seen.items()))
-    indexed = connection.fetching.run(lambda: connection.plane.indexed(namespace))
-    if indexed is not None:
-        connection.plane.marks.check(namespace, indexed, before)
+    end = time.monotonic() + _BEHIND
+    while (indexed := connection.fetching.run(lambda: connection.plane.indexed(namespace))) is not None and indexed < before:
+        if time.monotonic() > end:
+            connection.plane.marks.check(namespace, indexed, before)
+        time.sleep(_PAUSES[1])
 
 
 def _wait_for_still_counts(connection: Connection) -> None:
