@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migrator.connectors.pinecone.source import PineconeSource
+from migrator.connectors.pinecone.target import PineconeTarget
 from migrator.service import PlanOptions
 from tests.pinecone.conftest import rows
 
@@ -96,3 +97,36 @@ def test_a_run_that_is_resumed_remembers_where_it_began(full, service, meanwhile
     service.resume(run)
     assert service.wait(run, 60)["status"] in {"proven", "differs"}
     assert service.result(run)["compared_with"] == "source"
+
+
+def test_a_source_made_anew_while_a_run_was_interrupted_is_never_proven(account, service):
+    """Its log may have come to the same position."""
+
+    class BrokenOffError(Exception):
+        pass
+
+    def fail():
+        raise BrokenOffError
+
+    def made(second):
+        account.create("a")
+        for start in range(0, 50, 10):
+            account.fill("a", [{**row, "values": [second, *row["values"][1:]]} for row in rows(10, start=start)])
+
+    made(1.0)
+    plan = service.plan("pinecone:a", "pinecone:b?concurrency=1", PlanOptions(workers=1, batch=10))
+    real, left = PineconeTarget.write, [None, fail]
+
+    def write(self, *given):
+        if left and (action := left.pop(0)) is not None:
+            action()
+        return real(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PineconeTarget, "write", write)
+        run = service.start(plan)
+        assert service.wait(run, 60)["counts"]["copied"] > 0
+    account.client.indexes.delete("a")
+    made(2.0)
+    service.resume(run)
+    assert service.wait(run, 60)["status"] == "differs"

@@ -29,8 +29,8 @@ _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
 _SHORTEST_PAUSE = 0.005
 _SHORTEST_WAIT = 0.001
-_SLOWEST = 0.5
-"""Seconds from one request to the next at the lowest rate: below it the store's own word counts alone."""
+_SLOWEST = 0.1
+"""Seconds from one request to the next at the lowest rate: below it the store's own word counts alone, and how often it was said."""
 _EVIDENCE = 4
 """Answers from which on what gets through says anything; with fewer, the rate doubles at once to find out."""
 _DECREASE = 0.95
