@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from migrator.connectors import connector
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.protocols import Logged
@@ -22,24 +23,22 @@ def remember(attempt: Attempt, source: Source, collection: Collection) -> None:
     known = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
     if "log" not in known:
         rows.set_facts(attempt.ledger, attempt.lease, log=_positions(attempt, source, collection.namespaces))
-    elif progress.counts(attempt.ledger, attempt.run).copied:
+    elif progress.counts(attempt.ledger, attempt.run).copied and connector(attempt.plan.source.connector).capabilities(attempt.plan.source).changes_unseen:
         rows.set_facts(attempt.ledger, attempt.lease, resumed=True)
 
 
 def noticed(attempt: Attempt, source: Source) -> bool:
-    """Return whether the source's log went on since, or may be another's; False where it does not say."""
+    """Return whether the source may hold something else than was read: its log went on, or nobody watched it while the run was interrupted."""
     facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
-    before = facts.get("log")
-    if before is None:
-        return False
-    found = attempt.patiently("counting the source", source.describe)
-    if _positions(attempt, source, found.namespaces) == before:
-        if facts.get("resumed"):  # nobody watched meanwhile, and an index made anew may have come to the same positions
-            attempt.log("info", "the run was interrupted: the proof will read the source again")
-        return bool(facts.get("resumed"))
-    rows.set_facts(attempt.ledger, attempt.lease, written=True)
-    attempt.log("info", "the source was written to while it was read: the proof will read it again")
-    return True
+    if facts.get("log") is not None:
+        found = attempt.patiently("counting the source", source.describe)
+        if _positions(attempt, source, found.namespaces) != facts["log"]:
+            rows.set_facts(attempt.ledger, attempt.lease, written=True)
+            attempt.log("info", "the source was written to while it was read: the proof will read it again")
+            return True
+    if facts.get("resumed"):  # a collection made anew may have a log that came to the same positions, if it tells any
+        attempt.log("info", "the run was interrupted: the proof will read the source again")
+    return bool(facts.get("resumed"))
 
 
 def _positions(attempt: Attempt, source: Source, namespaces: Iterable[str]) -> dict[str, int] | None:

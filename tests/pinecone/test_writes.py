@@ -99,8 +99,9 @@ def test_a_run_that_is_resumed_remembers_where_it_began(full, service, meanwhile
     assert service.result(run)["compared_with"] == "source"
 
 
-def test_a_source_made_anew_while_a_run_was_interrupted_is_never_proven(account, service):
-    """Its log may have come to the same position."""
+@pytest.mark.parametrize(("pod", "stamp"), [(False, False), (True, False), (False, True)])
+def test_a_source_made_anew_while_a_run_was_interrupted_is_never_proven(account, service, pod, stamp):
+    """Its log may have come to the same position, if it tells any."""
 
     class BrokenOffError(Exception):
         pass
@@ -109,12 +110,12 @@ def test_a_source_made_anew_while_a_run_was_interrupted_is_never_proven(account,
         raise BrokenOffError
 
     def made(second):
-        account.create("a")
+        account.create("a", pod=pod)
         for start in range(0, 50, 10):
             account.fill("a", [{**row, "values": [second, *row["values"][1:]]} for row in rows(10, start=start)])
 
     made(1.0)
-    plan = service.plan("pinecone:a", "pinecone:b?concurrency=1", PlanOptions(workers=1, batch=10))
+    plan = service.plan("pinecone:a", "pinecone:b?concurrency=1", PlanOptions(workers=1, batch=10, stamp=stamp))
     real, left = PineconeTarget.write, [None, fail]
 
     def write(self, *given):
