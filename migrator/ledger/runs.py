@@ -109,6 +109,11 @@ def get(ledger: Ledger, run: str) -> sqlite3.Row:
     return row
 
 
+def facts(ledger: Ledger, run: str) -> dict[str, Any]:
+    """Return what ``set_facts`` kept of a run."""
+    return dict(json.loads(get(ledger, run)["facts"]))
+
+
 def listed(ledger: Ledger, owner: str | None = None) -> list[sqlite3.Row]:
     """Return all runs, newest first, of one owner or of everybody."""
     if owner is None:

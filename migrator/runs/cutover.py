@@ -5,7 +5,6 @@ Nothing is changed before the proof is green and the lag is zero, and the old co
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -189,7 +188,7 @@ def _obstacle(status: dict[str, Any], *, unseen: bool) -> str | None:
 
 def _changed_since(manager: Manager, run: str, plan: Plan) -> str | None:
     """Return why the source is not what was proven, None when it still counts the records that were read."""
-    facts, chosen = json.loads(rows.get(manager.ledger, run)["facts"]), plan.selection.namespaces
+    facts, chosen = rows.facts(manager.ledger, run), plan.selection.namespaces
     with opened_source(plan.source) as source:
         found = source.describe()
         version = source.version_now() if isinstance(source, Versioned) else found.version

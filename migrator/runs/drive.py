@@ -33,8 +33,7 @@ def copy(attempt: Attempt) -> str:
         attempt.phase("copying", "copying")
         with steps.writing(attempt, target) as write:
             steps.copy_splits(attempt, source, rules, *stamping.stamped(attempt, source, write))
-        steps.count_again(attempt, source)
-        written = writes.noticed(attempt, source)
+        written = writes.noticed(attempt, source, steps.count_again(attempt, source))
         attempt.phase("finishing", "making the target ready")
         steps.finish(attempt, target)
         resolve(attempt.ledger, attempt.lease, policy=plan.on_duplicate)

@@ -124,7 +124,7 @@ def _unreadable(attempt: Attempt, found: Comparison) -> list[Rejected]:
 
 def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
     """Return findings when the source is another one by now, or reading it gave another number of records than it counts itself."""
-    facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
+    facts = rows.facts(attempt.ledger, attempt.run)
     found = {}
     if facts.get("changed"):
         found["source_changed"] = "the source changed while it was read: what was copied is what was there, not what is there now"
@@ -137,13 +137,13 @@ def _shortfall(attempt: Attempt) -> list[dict[str, Any]]:
 def _merged(attempt: Attempt) -> list[dict[str, Any]]:
     """Return the findings about namespaces that values of several types named, unless the plan saw them already."""
     planned = {finding.message for finding in attempt.plan.findings}
-    messages = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("merged", [])
+    messages = rows.facts(attempt.ledger, attempt.run).get("merged", [])
     return [{"severity": "info", "code": "namespaces_merged", "message": message, "fix": ""} for message in messages if message not in planned]
 
 
 def _written(attempt: Attempt) -> list[dict[str, Any]]:
     """Return a finding when others wrote to the source while it was read: it explains differences, and why the source was read twice."""
-    if not json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("written"):
+    if not rows.facts(attempt.ledger, attempt.run).get("written"):
         return []
     message = "the source was written to while it was read, so the target was compared with what the source held after that"
     return [{"severity": "info", "code": "source_written", "message": message, "fix": "follow the changes (--follow), or stop its writers and copy anew"}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -64,7 +63,7 @@ def opened_target(attempt: Attempt) -> closing[Target]:
 
 def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
     """Keep how far the target's own load is; of no job, that there is none."""
-    known = json.loads(rows.get(attempt.ledger, attempt.run)["facts"]).get("load")
+    known = rows.facts(attempt.ledger, attempt.run).get("load")
     since = known["since"] if known and known["job"] == job else time.time()
     seen = {"job": job, "share": progress.share, "records": progress.records, "done": progress.done, "since": since} if job else None
     rows.set_facts(attempt.ledger, attempt.lease, load=seen)
@@ -97,22 +96,22 @@ def unchanged(attempt: Attempt, source: Source, *, may_change: bool = False) -> 
     if collection.metric is None:
         planned = attempt.plan.collection.metric if attempt.plan.collection else None
         collection = dataclasses.replace(collection, metric=planned or "cosine")
-    row = rows.get(attempt.ledger, attempt.run)
+    known = rows.facts(attempt.ledger, attempt.run).get("source")
     seen = {"version": collection.version, "dimension": collection.dimension, "records": collection.count}
-    known = json.loads(row["facts"]).get("source")
     if collection.version and known is not None and known != seen and not may_change:
         raise ConfigError("the source changed since this run began", fix="start a new run", code="source_changed")
     rows.set_facts(attempt.ledger, attempt.lease, source=seen, metric=collection.metric, kind=collection.kind)
     return collection
 
 
-def count_again(attempt: Attempt, source: Source) -> None:
-    """Keep what the source counts now beside what reading it gave: a scan that missed records must not pass as whole."""
+def count_again(attempt: Attempt, source: Source) -> Collection:
+    """Return the source as it is now, and keep what it counts beside what reading it gave: a scan that missed records must not pass as whole."""
     chosen = attempt.plan.selection.namespaces
     found = attempt.patiently("counting the source", source.describe)
     counted = sum(count for name, count in found.namespaces.items() if chosen is None or name in chosen)
     changed = isinstance(source, Versioned) and attempt.patiently("looking at the source again", source.version_now) != found.version
     rows.set_facts(attempt.ledger, attempt.lease, counted=counted, read=progress.rows_read(attempt.ledger, attempt.run), changed=changed)
+    return found
 
 
 def rules_of(attempt: Attempt, source: Source, collection: Collection) -> Rules:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from migrator.connectors import connector
@@ -20,22 +19,20 @@ if TYPE_CHECKING:
 
 def remember(attempt: Attempt, source: Source, collection: Collection) -> None:
     """Keep where the source's log is before the first record is read; a resumed run keeps what its first attempt found."""
-    known = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
+    known = rows.facts(attempt.ledger, attempt.run)
     if "log" not in known:
         rows.set_facts(attempt.ledger, attempt.lease, log=_positions(attempt, source, collection.namespaces))
     elif progress.counts(attempt.ledger, attempt.run).copied and connector(attempt.plan.source.connector).capabilities(attempt.plan.source).changes_unseen:
         rows.set_facts(attempt.ledger, attempt.lease, resumed=True)
 
 
-def noticed(attempt: Attempt, source: Source) -> bool:
-    """Return whether the source may hold something else than was read: its log went on, or nobody watched it while the run was interrupted."""
-    facts = json.loads(rows.get(attempt.ledger, attempt.run)["facts"])
-    if facts.get("log") is not None:
-        found = attempt.patiently("counting the source", source.describe)
-        if _positions(attempt, source, found.namespaces) != facts["log"]:
-            rows.set_facts(attempt.ledger, attempt.lease, written=True)
-            attempt.log("info", "the source was written to while it was read: the proof will read it again")
-            return True
+def noticed(attempt: Attempt, source: Source, found: Collection) -> bool:
+    """Return whether the source, which is now ``found``, may hold something else than was read: its log went on, or nobody watched meanwhile."""
+    facts = rows.facts(attempt.ledger, attempt.run)
+    if facts.get("log") is not None and _positions(attempt, source, found.namespaces) != facts["log"]:
+        rows.set_facts(attempt.ledger, attempt.lease, written=True)
+        attempt.log("info", "the source was written to while it was read: the proof will read it again")
+        return True
     if facts.get("resumed"):  # a collection made anew may have a log that came to the same positions, if it tells any
         attempt.log("info", "the run was interrupted: the proof will read the source again")
     return bool(facts.get("resumed"))

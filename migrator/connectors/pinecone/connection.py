@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -110,6 +111,11 @@ def _rest_instead(control: Control, host: str, dimension: int, grpc: DataPlane, 
         rest.close()
         raise refusal from None
     return rest
+
+
+def id_of_no_record() -> str:
+    """Return an id to delete for a write that changes nothing."""
+    return f"migrator-{uuid.uuid4()}"
 
 
 def delete(connection: Connection, ids: Sequence[str], namespace: str) -> None:

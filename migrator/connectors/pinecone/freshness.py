@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import TYPE_CHECKING
 
+from migrator.connectors.pinecone.connection import id_of_no_record
 from migrator.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _reached(connection: Connection, namespace: str, written: int) -> bool:
 def _probe(connection: Connection, namespace: str, *, patient: bool) -> None:
     """Make a write without effect: its place in the log says whether it is the log that was written to before. Raise ``PermanentError`` when not."""
     try:
-        connection.fetching.run(lambda: connection.plane.delete(namespace, [f"migrator-{uuid.uuid4()}"]))
+        connection.fetching.run(lambda: connection.plane.delete(namespace, [id_of_no_record()]))
     except PermanentError as error:
         if error.code != "not_found":
             raise

@@ -126,9 +126,11 @@ class Pace:
         with self._lock:
             now, rate = self._clock(), self.rate
             self._refused_since = now if self._refused_since is None else self._refused_since
+            if now - self._slowed < _ROUND:
+                return
             since = now - _MEASURED if rate is None else self._slowed
             answered = [(when, size) for when, size in self._done if when >= since]
-            if now - self._slowed < _ROUND or (rate is None and not answered):  # others took it all: what is allowed cannot be known yet
+            if rate is None and not answered:  # others took it all: what is allowed cannot be known yet
                 return
             got_through = sum(size for _, size in answered)
             trusted = 2 * _UNTIL_BACK if rate is not None and len(answered) >= _EVIDENCE else 0.0

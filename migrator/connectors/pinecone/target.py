@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from migrator.connectors.pinecone import bulk
-from migrator.connectors.pinecone.connection import Connection, connect, delete, require_dense
+from migrator.connectors.pinecone.connection import Connection, connect, delete, id_of_no_record, require_dense
 from migrator.connectors.pinecone.encode import by_namespace, packed
 from migrator.connectors.pinecone.freshness import check_log, wait_until_counted, wait_until_visible
 from migrator.connectors.pinecone.pace import Pace
@@ -145,7 +144,7 @@ class PineconeTarget:
             known = set() if marks.written else {*self._expected, *connection.plane.stats().namespaces}
 
         def mark(namespace: str) -> None:
-            self._pace(namespace).run(partial(delete, connection, [f"migrator-{uuid.uuid4()}"], namespace))
+            self._pace(namespace).run(partial(delete, connection, [id_of_no_record()], namespace))
             if namespace not in marks.written:  # it is not there (yet), so no log position tells
                 marks.wrote(namespace, {})
 
