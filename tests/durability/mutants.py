@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from migrator.connectors.parquet import places
-from migrator.connectors.parquet.target import ParquetTarget
+from migrator.datasets import places
+from migrator.datasets.target import DatasetTarget
 from migrator.errors import TransientError
 from migrator.failpoints import failpoint
 from migrator.follow import journal, state, writer
@@ -43,9 +43,9 @@ def commit_before_write() -> None:
 
 def random_part_names() -> None:
     """A part written again does not replace what it wrote, and nobody tidies up."""
-    original = ParquetTarget.write
-    ParquetTarget.write = lambda self, batch, part: original(self, batch, f"{part}.{uuid.uuid4().hex[:8]}")
-    ParquetTarget.keep = lambda *_: None
+    original = DatasetTarget.write
+    DatasetTarget.write = lambda self, batch, part: original(self, batch, f"{part}.{uuid.uuid4().hex[:8]}")
+    DatasetTarget.keep = lambda *_: None
 
 
 def trust_partial_write() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from migrator import retry
 from migrator.connectors import memory
-from migrator.connectors.parquet import places
+from migrator.datasets import places
 from migrator.errors import RunBusyError
 from migrator.ledger import Ledger, progress, runs
 from migrator.model import Counts, Split
@@ -165,7 +165,7 @@ def after_kills(forks, source, folder: Path, mutant: str, failpoints: list[str])
 
 @pytest.mark.parametrize(
     ("mutant", "failpoints"),
-    [("commit_before_write", ["after_commit:3"]), ("random_part_names", ["parquet.part_staged:4", "before_commit:2"])],
+    [("commit_before_write", ["after_commit:3"]), ("random_part_names", ["dataset.part_staged:4", "before_commit:2"])],
 )
 def test_a_kill_brings_it_to_light_and_the_proof_says_so(forks, source, tmp_path, mutant, failpoints):
     assert after_kills(forks, source, tmp_path / "sound", "", failpoints) == "proven"

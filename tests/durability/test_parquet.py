@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 RECORDS = 3_000
 DIMENSION = 8
 BATCH = 50
-WRITING = ("parquet.file_staged", "parquet.part_staged")
-ENDING = ("parquet.publication_written", "parquet.file_moved", "parquet.manifest_written")
+WRITING = ("dataset.file_staged", "dataset.part_staged")
+ENDING = ("dataset.publication_written", "dataset.file_moved", "dataset.manifest_written")
 Rows = dict[tuple[str, str], tuple[bytes, str | None]]
 
 

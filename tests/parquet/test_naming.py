@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.connectors.parquet.naming import fits, folder_of, namespace_of
+from migrator.datasets.naming import fits, folder_of, namespace_of
 
 namespaces = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text("._%/ \0\n\\default", max_size=12)
 

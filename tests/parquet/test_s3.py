@@ -14,8 +14,8 @@ import pytest
 
 from migrator import endpoints
 from migrator.connectors import connector
-from migrator.connectors.parquet import locks
-from migrator.connectors.parquet.places import Place, place_of
+from migrator.datasets import locks
+from migrator.datasets.places import Place, place_of
 from migrator.errors import MigratorError, PermanentError, RunBusyError, TransientError
 from migrator.service import PlanOptions
 from tests.contract.kit import collection_of, comparable, plan_to, read_all, rows_of, source_of, target_of
@@ -101,14 +101,14 @@ def test_nothing_looks_whole_before_finish_and_nothing_is_left_after(bucket):
 
 
 @pytest.mark.parametrize(
-    ("point", "hits"), [("parquet.part_staged", 2), ("parquet.publication_written", 1), ("parquet.file_moved", 2), ("parquet.manifest_written", 1)]
+    ("point", "hits"), [("dataset.part_staged", 2), ("dataset.publication_written", 1), ("dataset.file_moved", 2), ("dataset.manifest_written", 1)]
 )
 def test_killed_and_resumed(bucket, point, hits):
     text = bucket.new_target()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     killed = subprocess.run([sys.executable, "-c", CHILD, text], env=environment | {"MIGRATOR_FAILPOINT": f"{point}:{hits}"}, check=False)
     assert killed.returncode == 137
-    everything_staged = [] if point == "parquet.part_staged" else ["staged"]
+    everything_staged = [] if point == "dataset.part_staged" else ["staged"]
     subprocess.run([sys.executable, "-c", CHILD, text, *everything_staged], env=environment, check=True)
     assert comparable(bucket.read_back(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
 

@@ -121,12 +121,12 @@ def test_nothing_looks_whole_before_finish(export, read):
 @pytest.mark.parametrize(
     ("point", "hits"),
     [
-        ("parquet.file_staged", 3),
-        ("parquet.part_staged", 2),
-        ("parquet.publication_written", 1),
-        ("parquet.file_moved", 1),
-        ("parquet.file_moved", 4),
-        ("parquet.manifest_written", 1),
+        ("dataset.file_staged", 3),
+        ("dataset.part_staged", 2),
+        ("dataset.publication_written", 1),
+        ("dataset.file_moved", 1),
+        ("dataset.file_moved", 4),
+        ("dataset.manifest_written", 1),
     ],
 )
 def test_killed_and_resumed(folder, read, point, hits):
@@ -134,7 +134,7 @@ def test_killed_and_resumed(folder, read, point, hits):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     killed = subprocess.run([sys.executable, "-c", CHILD, text], env=environment | {"MIGRATOR_FAILPOINT": f"{point}:{hits}"}, check=False)
     assert killed.returncode == 137
-    everything_staged = [] if point in {"parquet.file_staged", "parquet.part_staged"} else ["staged"]
+    everything_staged = [] if point in {"dataset.file_staged", "dataset.part_staged"} else ["staged"]
     subprocess.run([sys.executable, "-c", CHILD, text, *everything_staged], env=environment, check=True)
     assert comparable(read(text)) == comparable([row for batch in BATCHES for row in rows_of(batch)])
     assert len(files(folder)) == 5

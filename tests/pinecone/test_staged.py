@@ -161,7 +161,7 @@ def test_sparse_vectors_alone(account, service, staged):
 
 
 KILLED_AT = [
-    *("parquet.part_staged:2", "staging.files_complete", "staging.load_intended", "staging.load_started"),
+    *("dataset.part_staged:2", "staging.files_complete", "staging.load_intended", "staging.load_started"),
     *("staging.load_noted", "staging.load_done", "after_finish"),
 ]
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from migrator import endpoints
 from migrator.connectors.parquet.discover import find
+from migrator.connectors.parquet.encode import ParquetFormat
 from migrator.connectors.parquet.examination import examine
-from migrator.connectors.parquet.manifest import MANIFEST
-from migrator.connectors.parquet.naming import LONGEST_NAME, folder_of
 from migrator.connectors.parquet.source import ParquetSource
-from migrator.connectors.parquet.target import ParquetTarget
+from migrator.connectors.parquet.vectors import CODECS
+from migrator.datasets.manifest import MANIFEST
+from migrator.datasets.naming import LONGEST_NAME, folder_of
+from migrator.datasets.places import S3_OPTIONS, place_of
+from migrator.datasets.target import DatasetTarget
 from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Capabilities, StoredFile
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["address", "capabilities", "examine", "files", "open_source", "open_target", "server", "spells"]
 
+TARGET_OPTIONS = S3_OPTIONS | {"compression", "overwrite"}
 _PLAIN_ADDRESS = re.compile(r"s3://[A-Za-z0-9._/=+@,-]+")
 """Programs disagree on what a percent sign or a space in an address means."""
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
@@ -38,9 +43,13 @@ def open_source(endpoint: Endpoint) -> ParquetSource:
     return ParquetSource(endpoint)
 
 
-def open_target(endpoint: Endpoint) -> ParquetTarget:
+def open_target(endpoint: Endpoint) -> DatasetTarget:
     """Return the dataset for writing; ``prepare`` begins it."""
-    return ParquetTarget(endpoint)
+    endpoints.check_options(endpoint, TARGET_OPTIONS)
+    compression = endpoint.options.get("compression", "none")
+    if compression not in CODECS:
+        raise ConfigError(f"compression={compression} is unknown", fix=f"use one of: {', '.join(CODECS)}", code="bad_option")
+    return DatasetTarget(place_of(endpoint), ParquetFormat(compression), overwrite=endpoints.flag(endpoint, "overwrite"))
 
 
 def files(endpoint: Endpoint) -> Iterator[StoredFile]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
-from migrator.connectors.parquet import manifest as manifests
-from migrator.connectors.parquet.failures import translated
-from migrator.connectors.parquet.naming import namespace_of
-from migrator.connectors.parquet.places import Place, place_of
+from migrator.datasets import manifest as manifests
+from migrator.datasets.failures import translated
+from migrator.datasets.naming import namespace_of
+from migrator.datasets.places import Place, place_of
 from migrator.errors import PermanentError, UnreadableSourceError
 from migrator.model import DEFAULT_NAMESPACE, Finding
 
 if TYPE_CHECKING:
-    from migrator.connectors.parquet.manifest import Manifest
+    from migrator.datasets.manifest import Manifest
     from migrator.model import Endpoint
 
 _GLOB = re.compile(r"[*?\[]")

@@ -7,28 +7,39 @@ compression float vectors are written twice as fast, and no larger; page checksu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migrator import records
 from migrator.connectors.parquet import vectors
+from migrator.datasets.target import by_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from migrator.model import Collection, Plan
 
 COLUMNS = ("id", "values", "metadata", "sparse_values")
 _FIELDS = (pa.field("id", pa.string(), nullable=False), pa.field("metadata", pa.string()))
 
 
-def by_namespace(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield each namespace of ``batch`` with its records, which keep their order."""
-    column = batch.column("namespace")
-    for namespace in pc.unique(column).to_pylist():
-        chosen = pc.equal(column, pa.scalar(namespace, pa.string()))
-        yield namespace, batch if pc.all(chosen).as_py() else batch.filter(chosen)
+@dataclass(frozen=True)
+class ParquetFormat:
+    """Each chunk and namespace as one Parquet file."""
+
+    compression: str
+    ending: str = ".parquet"
+
+    def begin(self, collection: Collection, plan: Plan) -> Mapping[str, Any]:  # noqa: ARG002 (the columns are the same for all)
+        """Return nothing: the columns' names say what they hold."""
+        return {}
+
+    def encode(self, batch: pa.RecordBatch) -> Iterator[tuple[str, int, Mapping[str, Sequence[pa.Buffer]]]]:
+        for namespace, rows in by_namespace(batch):
+            yield namespace, len(rows), {"parquet": encode(rows, self.compression)}
 
 
 def encode(batch: pa.RecordBatch, compression: str) -> list[pa.Buffer]:

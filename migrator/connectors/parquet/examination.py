@@ -6,8 +6,8 @@ import hashlib
 import time
 from typing import TYPE_CHECKING
 
-from migrator.connectors.parquet.failures import translated
 from migrator.connectors.parquet.source import ParquetSource
+from migrator.datasets.failures import translated
 from migrator.errors import MigratorError
 from migrator.model import Selection, Step
 

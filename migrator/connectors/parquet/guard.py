@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrator.connectors.parquet.failures import translated, unreadable
 from migrator.connectors.parquet.pages import DELTA_BYTE_ARRAY, PLAIN_DICTIONARY, RLE_DICTIONARY, longest_entry, pages
+from migrator.datasets.failures import translated, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migrator.connectors.parquet.pages import Page
-    from migrator.connectors.parquet.places import Place
+    from migrator.datasets.places import Place
 
 FREE_BYTES = 1 << 30
 """Decoded bytes of a column chunk nobody minds."""

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 
 from migrator.connectors.parquet import guard
 from migrator.connectors.parquet.encode import COLUMNS
-from migrator.connectors.parquet.failures import translated, unreadable
+from migrator.datasets.failures import translated, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     import pyarrow as pa
 
-    from migrator.connectors.parquet.manifest import Entry
-    from migrator.connectors.parquet.places import Place
+    from migrator.datasets.manifest import Entry
+    from migrator.datasets.places import Place
 
 BATCH_BYTES = 128 << 20
 """Decoded bytes a batch is cut to, going by what the footer says of a row."""

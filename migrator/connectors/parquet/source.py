@@ -15,7 +15,7 @@ from migrator.connectors.parquet import chunking, rows, sample
 from migrator.connectors.parquet import columns as roles
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
-from migrator.connectors.parquet.places import S3_OPTIONS
+from migrator.datasets.places import S3_OPTIONS
 from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Split
 

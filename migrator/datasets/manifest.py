@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,14 @@ import pyarrow as pa
 
 import migrator
 from migrator import endpoints, records, secrets
-from migrator.connectors.parquet.failures import unreadable
-from migrator.connectors.parquet.naming import STAGING_FOLDER
+from migrator.datasets.failures import unreadable
+from migrator.datasets.naming import STAGING_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections import abc
+    from collections.abc import Iterable, Sequence
 
-    from migrator.connectors.parquet.places import Place
+    from migrator.datasets.places import Place
     from migrator.model import IdType, Metric, Plan
 
 MANIFEST = "manifest.json"
@@ -42,6 +44,8 @@ class Run:
     id_type: IdType
     replaces: tuple[str, ...] = ()
     """Files of an earlier export, removed when this one is published (overwrite=true)."""
+    columns: abc.Mapping[str, Any] = field(default_factory=dict)
+    """What the files' columns hold, where their names do not say it."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,13 @@ class Manifest:
         """Return the JSON text, indented for readers."""
         run = asdict(self.run)
         del run["replaces"]
+        if not run["columns"]:
+            del run["columns"]
         content = {
             "format": FORMAT,
             "tool": f"vector-migrator {migrator.__version__}",
             **run,
-            "records": sum(entry.records for entry in self.files),
+            "records": records_of(self.files).total(),
             "bytes": sum(entry.bytes for entry in self.files),
             "namespaces": self.namespaces(),
             "files": [asdict(entry) for entry in self.files],
@@ -85,10 +91,22 @@ class Manifest:
 
     def namespaces(self) -> dict[str, int]:
         """Return the records of each namespace."""
-        counts: dict[str, int] = {}
-        for entry in self.files:
-            counts[entry.namespace] = counts.get(entry.namespace, 0) + entry.records
-        return counts
+        counts = Counter[str]()
+        for (_, namespace), held in _counted(self.files).items():
+            counts[namespace] += held
+        return dict(counts)
+
+
+def records_of(files: Iterable[Entry]) -> Counter[str]:
+    """Return the records of each part: those of a namespace once, however many files hold them together."""
+    counts = Counter[str]()
+    for (part, _), held in _counted(files).items():
+        counts[part] += held
+    return counts
+
+
+def _counted(files: Iterable[Entry]) -> dict[tuple[str, str], int]:
+    return {(entry.part, entry.namespace): entry.records for entry in files}
 
 
 def identity(plan: Plan) -> str:
@@ -147,7 +165,8 @@ def _load(place: Place, path: str) -> Any:
 
 
 def _run(content: dict[str, Any]) -> Run:
-    run = Run(**{name: content[name] for name in Run.__dataclass_fields__ if name != "replaces"}, replaces=tuple(content["replaces"]))
+    later = {"replaces": tuple(content["replaces"]), "columns": content.get("columns", {})}
+    run = Run(**{name: content[name] for name in Run.__dataclass_fields__ if name not in later}, **later)
     if not isinstance(run.dimension, int) or run.dimension < 0:
         raise ValueError("dimension")
     return run

@@ -72,9 +72,9 @@ def translate(error: BaseException, what: str) -> ConnectorError:
 
 
 def unreadable(what: str, reason: str) -> UnreadableSourceError:
-    """Return the error for bytes that are not the Parquet they should be."""
+    """Return the error for bytes that are not what they should be."""
     first_line = (reason.splitlines() or [""])[0].rstrip(".")[:200]
-    return UnreadableSourceError(f"{what} cannot be read as Parquet: {first_line}", fix="get an intact copy of the file")
+    return UnreadableSourceError(f"{what} cannot be read: {first_line}", fix="get an intact copy of the file")
 
 
 def _os_error(error: OSError, what: str) -> ConnectorError:

@@ -19,15 +19,15 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from migrator.connectors.parquet.failures import translated
-from migrator.connectors.parquet.naming import STAGING_FOLDER
-from migrator.connectors.parquet.places import make_folder
+from migrator.datasets.failures import translated
+from migrator.datasets.naming import STAGING_FOLDER
+from migrator.datasets.places import make_folder
 from migrator.errors import PermanentError, RunBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migrator.connectors.parquet.places import Place
+    from migrator.datasets.places import Place
 
 _PREFIX = f"{STAGING_FOLDER}/lock-"
 _PAUSE_SECONDS = 0.3

@@ -18,8 +18,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from migrator import endpoints, secrets
-from migrator.connectors.parquet.failures import translated
-from migrator.connectors.parquet.naming import STAGING_FOLDER
+from migrator.datasets.failures import translated
+from migrator.datasets.naming import STAGING_FOLDER
 from migrator.errors import ConfigError, PermanentError
 
 if TYPE_CHECKING:

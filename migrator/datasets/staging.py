@@ -1,42 +1,51 @@
 """The parts of a run on their way into an export: staged under their part's name, published under their final one.
 
-``_staging/<namespace>/<part>.<records>.<sha256>.parquet`` says everything about a file without a journal beside it, on a disk as in
-a bucket. Publication is written down first and then carried out, so a kill in its middle is completed by the next ``finish``.
+``_staging/<namespace>/<part>.<records>.<files>.<sha256>.<ending>`` says everything about a file without a journal beside it, on a disk as
+in a bucket. Publication is written down first and then carried out, so a kill in its middle is completed by the next ``finish``.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from migrator.connectors.parquet import manifest as manifests
-from migrator.connectors.parquet.locks import is_lock
-from migrator.connectors.parquet.manifest import Entry, Manifest
-from migrator.connectors.parquet.naming import STAGING_FOLDER, folder_of, namespace_of
+from migrator.datasets import manifest as manifests
+from migrator.datasets.locks import is_lock
+from migrator.datasets.manifest import Entry, Manifest
+from migrator.datasets.naming import STAGING_FOLDER, folder_of, namespace_of
 from migrator.errors import PermanentError
 from migrator.failpoints import failpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from migrator.connectors.parquet.manifest import Run
-    from migrator.connectors.parquet.places import Place
+    from migrator.datasets.manifest import Run
+    from migrator.datasets.places import Place
 
 MOVES_AT_ONCE = 8
 """In a bucket a move is two requests; on a disk it is nothing."""
-_STAGED = re.compile(re.escape(STAGING_FOLDER) + r"/(?P<folder>[^/]+)/(?P<part>[^/]+)\.(?P<records>\d+)\.(?P<sha256>[0-9a-f]{64})\.parquet")
+_STAGED = re.compile(
+    re.escape(STAGING_FOLDER) + r"/(?P<folder>[^/]+)/(?P<part>[^/]+)\.(?P<records>\d+)\.(?P<files>\d+)\.(?P<sha256>[0-9a-f]{64})\.(?P<ending>[^/]+)"
+)
+_NUMBER = re.compile(r"-(\d{6,})[./]")
+"""In a published name: of the files of a namespace, or of its parts where each is a folder of files."""
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One namespace of one part."""
+    """One namespace of one part, or one column of it where each has a file of its own."""
 
     part: str
     namespace: str
     records: int
+    files: int
+    """How many files hold these records together; without all of them they are not there."""
+    ending: str
+    """``parquet``, or a column's ``vector.npy``."""
     sha256: str
     bytes: int
     written: int = field(default=0, compare=False)
@@ -45,7 +54,7 @@ class StagedFile:
     @property
     def path(self) -> str:
         # a part's name may come from a file's: quoted, it is a safe name itself
-        return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{quote(self.part, safe='-_.~@=+,')}.{self.records}.{self.sha256}.parquet"
+        return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{quote(self.part, safe='-_.~@=+,')}.{self.records}.{self.files}.{self.sha256}.{self.ending}"
 
 
 def staged_files(place: Place) -> list[StagedFile]:
@@ -55,16 +64,29 @@ def staged_files(place: Place) -> list[StagedFile]:
         match = _STAGED.fullmatch(place.relative(info))
         if match:
             part, namespace = unquote(match["part"]), namespace_of(match["folder"])
-            found.append(StagedFile(part, namespace, int(match["records"]), match["sha256"], int(info.size), int(info.mtime_ns or 0)))
+            numbers = int(match["records"]), int(match["files"])
+            found.append(StagedFile(part, namespace, *numbers, match["ending"], match["sha256"], int(info.size), int(info.mtime_ns or 0)))
     return found
 
 
 def newest(files: Iterable[StagedFile]) -> list[StagedFile]:
-    """Return one file for each part and namespace: a kill between writing a part again and removing the old one leaves two."""
-    chosen: dict[tuple[str, str], StagedFile] = {}
+    """Return one version of each part and namespace: a kill between writing a part again and removing the old one leaves two."""
+    chosen: dict[tuple[str, str, str], StagedFile] = {}
     for file in sorted(files, key=lambda file: file.written):
-        chosen[file.part, file.namespace] = file
+        chosen[file.part, file.namespace, file.ending] = file
     return list(chosen.values())
+
+
+def records_of(staged: Iterable[StagedFile]) -> Counter[str]:
+    """Return the records each part holds; none of those of a namespace that lack one of their files, or whose files are of two versions."""
+    groups: dict[tuple[str, str], list[StagedFile]] = {}
+    for file in staged:
+        groups.setdefault((file.part, file.namespace), []).append(file)
+    held = Counter[str]()
+    for (part, _), files in groups.items():
+        whole = len({(file.records, file.files) for file in files}) == 1 and len(files) == files[0].files
+        held[part] += files[0].records if whole else 0
+    return held
 
 
 def publish(place: Place, run: Run, staged: Sequence[StagedFile], published: Sequence[Entry], dropped: Sequence[Entry]) -> None:
@@ -72,32 +94,36 @@ def publish(place: Place, run: Run, staged: Sequence[StagedFile], published: Seq
     rewritten = {file.part for file in staged}
     gone = {entry.path for entry in dropped}
     kept = [entry for entry in published if entry.part not in rewritten and entry.path not in gone]
-    old_names = {(entry.part, entry.namespace): entry.path for entry in published}
-    new_names = _numbered(run, staged, old_names)
+    new_names = _numbered(run, staged, published)
     entries = [Entry(new_names[file], file.namespace, file.part, file.records, file.bytes, file.sha256) for file in staged]
     complete = Manifest(run, tuple(sorted([*kept, *entries], key=lambda entry: entry.path)))
     current = {entry.path for entry in complete.files}
     removals = sorted({*(entry.path for entry in published), *gone, *run.replaces} - current)
     moves = {file.path: new_names[file] for file in staged}
     manifests.save_publication(place, complete, moves, removals)
-    failpoint("parquet.publication_written")
+    failpoint("dataset.publication_written")
     carry_out(place, complete, moves, removals)
 
 
-def _numbered(run: Run, staged: Sequence[StagedFile], old_names: Mapping[tuple[str, str], str]) -> dict[StagedFile, str]:
-    """Name the files of each namespace in the order of the source, going on after the numbers already given."""
+def _numbered(run: Run, staged: Sequence[StagedFile], published: Iterable[Entry]) -> dict[StagedFile, str]:
+    """Name the files of each namespace in the order of the source, going on after the numbers already given.
+
+    A part of several files becomes a folder of them.
+    """
+    stems: dict[tuple[str, str], str] = {}
     last: dict[str, int] = {}
-    for path in old_names.values():
-        folder, _, name = path.rpartition("/")
-        last[folder] = max(last.get(folder, 0), int(name.removesuffix(".parquet").rpartition("-")[2]))
+    for entry in published:
+        number = list(_NUMBER.finditer(entry.path))[-1]
+        stems[entry.part, entry.namespace] = entry.path[: number.end() - 1]
+        folder = folder_of(entry.namespace)
+        last[folder] = max(last.get(folder, 0), int(number[1]))
     names = {}
     for file in sorted(staged, key=lambda file: natural(file.part)):
         folder = folder_of(file.namespace)
-        if known := old_names.get((file.part, file.namespace)):
-            names[file] = known
-            continue
-        last[folder] = last.get(folder, 0) + 1
-        names[file] = f"{folder}/{run.started}-{last[folder]:06}.parquet"
+        if (file.part, file.namespace) not in stems:
+            last[folder] = last.get(folder, 0) + 1
+            stems[file.part, file.namespace] = f"{folder}/{run.started}-{last[folder]:06}"
+        names[file] = f"{stems[file.part, file.namespace]}{'/' if file.files > 1 else '.'}{file.ending}"
     return names
 
 
@@ -115,7 +141,7 @@ def carry_out(place: Place, complete: Manifest, moves: Mapping[str, str], remova
     for folder in sorted({path.rpartition("/")[0] for path in [*moves.values(), *removals]}):
         place.sync(folder)
     place.save(manifests.MANIFEST, [complete.dump()])
-    failpoint("parquet.manifest_written")
+    failpoint("dataset.manifest_written")
     clear(place)
     place.sync("")
 
@@ -133,6 +159,6 @@ def clear(place: Place) -> None:
 def _move(place: Place, path: str, to: str, size: int) -> None:
     if place.size(path) is not None:
         place.move(path, to)
-        failpoint("parquet.file_moved")
+        failpoint("dataset.file_moved")
     elif place.size(to) != size:
         raise PermanentError(f"{place.show(path)} was removed before it was published", fix="run the migration again into an empty folder", code="staging_lost")

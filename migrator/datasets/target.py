@@ -1,48 +1,55 @@
-"""Writes an export: one file a chunk and namespace, staged, checked, published all at once with a manifest."""
+"""Writes a dataset: the files of one chunk and namespace, staged, checked, published all at once with a manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrator import endpoints
-from migrator.connectors.parquet import encode, locks, naming, staging
-from migrator.connectors.parquet import manifest as manifests
-from migrator.connectors.parquet.manifest import Run
-from migrator.connectors.parquet.places import S3_OPTIONS, place_of
-from migrator.connectors.parquet.staging import StagedFile
-from migrator.connectors.parquet.vectors import CODECS
-from migrator.errors import ConfigError, PermanentError, PlanError, RejectedRecordsError
+from migrator.datasets import locks, naming, staging
+from migrator.datasets import manifest as manifests
+from migrator.datasets.manifest import Run
+from migrator.datasets.staging import StagedFile
+from migrator.errors import PermanentError, PlanError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from migrator.connectors.parquet.manifest import Entry
-    from migrator.model import Collection, Endpoint, Plan
+    from migrator.datasets.manifest import Entry
+    from migrator.datasets.places import Place
+    from migrator.model import Collection, Plan
 
-OPTIONS = S3_OPTIONS | {"compression", "overwrite"}
 LONGEST_PART = 150
-"""Bytes of a part's name; with count and digest it must stay below the 255 of a file name."""
+"""Bytes of a part's name; with counts, digest and ending it must stay below the 255 of a file name."""
 
 
-class ParquetTarget:
+class Format(Protocol):
+    """How records become files."""
+
+    @property
+    def ending(self) -> str:
+        """What the names of all data files end in."""
+
+    def begin(self, collection: Collection, plan: Plan) -> Mapping[str, Any]:
+        """Get ready for the records of ``plan``; return what the manifest is to say about the files beside their names."""
+
+    def encode(self, batch: pa.RecordBatch) -> Iterator[tuple[str, int, Mapping[str, Sequence[pa.Buffer]]]]:
+        """Yield a namespace, its records, and of each file its ending and its bytes, in pieces."""
+
+
+class DatasetTarget:
     """A folder, or a bucket's prefix, that becomes a dataset when ``finish`` returns."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        endpoints.check_options(endpoint, OPTIONS)
-        self._compression = endpoint.options.get("compression", "none")
-        if self._compression not in CODECS:
-            raise ConfigError(f"compression={self._compression} is unknown", fix=f"use one of: {', '.join(CODECS)}", code="bad_option")
-        self._overwrite = endpoints.flag(endpoint, "overwrite")
-        self._place = place_of(endpoint)
+    def __init__(self, place: Place, form: Format, *, overwrite: bool = False) -> None:
+        self._place = place
+        self._format = form
+        self._overwrite = overwrite
         self._lock = threading.Lock()
         self._staged: dict[str, set[StagedFile]] | None = None
         self._dropped: tuple[Entry, ...] = ()
@@ -60,18 +67,20 @@ class ParquetTarget:
         """
         self._place.check()
         self._check_namespaces(collection)
+        columns = self._format.begin(collection, plan)
         identity = manifests.identity(plan)
         if self._release is None:
             self._release = locks.hold(self._place, self._run or f"of plan {identity[:12]}")
         begun = self._begun()
         if begun is not None and begun.plan == identity:
-            self._check_shape(begun, collection)
+            self._check_shape(begun, collection, columns)
             self._complete_publication()
             return
         replaced = self._replaceable(begun)
         staging.clear(self._place)
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        run = Run(identity, started, collection.name, collection.dimension, collection.metric, collection.id_type, tuple(replaced))
+        shape = (collection.dimension, collection.metric, collection.id_type)
+        run = Run(identity, started, collection.name, *shape, tuple(replaced), columns)
         manifests.save_run(self._place, run)
 
     def _begun(self) -> Run | None:
@@ -90,7 +99,7 @@ class ParquetTarget:
                     code="namespace_too_long",
                 )
 
-    def _check_shape(self, run: Run, collection: Collection) -> None:
+    def _check_shape(self, run: Run, collection: Collection, columns: Mapping[str, Any]) -> None:
         if (run.dimension, run.metric) != (collection.dimension, collection.metric):
             raise PlanError(
                 f"{self._place.shown} holds an export of dimension {run.dimension} and metric {run.metric}, "
@@ -98,6 +107,9 @@ class ParquetTarget:
                 fix="choose an empty folder",
                 code="target_differs",
             )
+        if dict(run.columns) != dict(columns):
+            message = f"{self._place.shown} holds files with other columns than this run would write"
+            raise PlanError(message, fix="choose an empty folder", code="target_differs")
 
     def _replaceable(self, begun: Run | None) -> list[str]:
         """Return the files of an earlier export that this one replaces; refuse a folder that holds anything else."""
@@ -108,7 +120,7 @@ class ParquetTarget:
         if not self._overwrite:
             holds = "an export of another run" if begun else f"other files ({paths[0]})"
             raise PlanError(f"{self._place.shown} already holds {holds}", fix="choose an empty folder, or add overwrite=true", code="target_not_empty")
-        foreign = [path for path in data if not path.endswith(".parquet")]
+        foreign = [path for path in data if not path.endswith(self._format.ending)]
         if foreign:
             raise PlanError(
                 f"{self._place.shown} holds {foreign[0]}, which overwrite=true will not remove", fix="choose an empty folder", code="target_not_empty"
@@ -116,18 +128,18 @@ class ParquetTarget:
         return data
 
     def write(self, batch: pa.RecordBatch, part: str) -> None:
-        """Stage ``batch`` as one file a namespace; whatever the same part staged before is replaced."""
+        """Stage ``batch``, the files of each namespace for themselves; whatever the same part staged before is replaced."""
         if len(part.encode()) > LONGEST_PART:
             raise PermanentError(f"part {part[:40]}… has a name longer than {LONGEST_PART} bytes", fix="report this as a fault of the source", code="bad_part")
         batch, rejected = _without_long_namespaces(batch)
-        written = {self._stage(part, namespace, rows) for namespace, rows in encode.by_namespace(batch)}
+        written = {file for namespace, records, files in self._format.encode(batch) for file in self._stage(part, namespace, records, files)}
         with self._lock:
             earlier = self._index().get(part, set())
             self._index()[part] = written
         # Only now: a kill before this line leaves both versions, and the newer one counts
         for file in earlier - written:
             self._place.remove(file.path)
-        failpoint("parquet.part_staged")
+        failpoint("dataset.part_staged")
         if rejected:
             raise RejectedRecordsError(f"{len(rejected)} records have a namespace too long for a folder name", rejected, fix="map the namespace to another")
 
@@ -138,15 +150,15 @@ class ParquetTarget:
                 self._staged.setdefault(file.part, set()).add(file)
         return self._staged
 
-    def _stage(self, part: str, namespace: str, batch: pa.RecordBatch) -> StagedFile:
-        pieces = encode.encode(batch, self._compression)
-        digest = hashlib.sha256()
-        for piece in pieces:
-            digest.update(piece)
-        file = StagedFile(part, namespace, batch.num_rows, digest.hexdigest(), sum(piece.size for piece in pieces))
-        self._place.save(file.path, pieces)
-        failpoint("parquet.file_staged")
-        return file
+    def _stage(self, part: str, namespace: str, records: int, files: Mapping[str, Sequence[pa.Buffer]]) -> Iterator[StagedFile]:
+        for ending, pieces in files.items():
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+            file = StagedFile(part, namespace, records, len(files), ending, digest.hexdigest(), sum(piece.size for piece in pieces))
+            self._place.save(file.path, pieces)
+            failpoint("dataset.file_staged")
+            yield file
 
     def keep(self, parts: Mapping[str, int]) -> None:
         """Drop what was written under other parts than ``parts``, and check that these still hold their number of records."""
@@ -154,10 +166,8 @@ class ParquetTarget:
         complete = manifests.load_manifest(self._place)
         published = complete.files if complete and self._own(complete.run) else ()
         staged = staging.newest(staging.staged_files(self._place))
-        rewritten = {file.part for file in staged}
-        held = Counter[str]()
-        for part, count in [(file.part, file.records) for file in staged] + [(old.part, old.records) for old in published if old.part not in rewritten]:
-            held[part] += count
+        held = staging.records_of(staged)
+        held.update(manifests.records_of(entry for entry in published if entry.part not in held))
         for part, count in parts.items():
             if held[part] != count:
                 raise PermanentError(
@@ -212,3 +222,11 @@ def _without_long_namespaces(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, lis
     message = f"its folder name would be longer than {naming.LONGEST_NAME} bytes"
     rows = batch.select(["namespace", "id"]).filter(refused).to_pylist()
     return batch.filter(pc.invert(refused)), [Rejected(row["namespace"], row["id"], "namespace_too_long", "namespace", message) for row in rows]
+
+
+def by_namespace(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield each namespace of ``batch`` with its records, which keep their order."""
+    column = batch.column("namespace")
+    for namespace in pc.unique(column).to_pylist():
+        chosen = pc.equal(column, pa.scalar(namespace, pa.string()))
+        yield namespace, batch if pc.all(chosen).as_py() else batch.filter(chosen)
