@@ -146,6 +146,20 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class LoadUnit:
+    """What one job of a bulk load brings in: a whole staging area, or one part of it."""
+
+    address: str
+    """Of the folder, or prefix of a bucket, as other programs name it: ``s3://bucket/prefix``, ``file:///folder``."""
+    namespace: str = DEFAULT_NAMESPACE
+    """Of all its records, where their files do not say it."""
+    files: tuple[str, ...] = ()
+    """Addresses of the part's files; empty for a whole area."""
+    records: int = 0
+    """In the part's files."""
+
+
+@dataclass(frozen=True)
 class LoadProgress:
     """How far a bulk load is."""
 

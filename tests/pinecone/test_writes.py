@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from migrator.connectors.pinecone.source import PineconeSource
@@ -106,7 +108,10 @@ def test_a_source_made_anew_while_a_run_was_interrupted_is_never_proven(account,
     class BrokenOffError(Exception):
         pass
 
-    def fail():
+    def fail():  # once the first batch, which goes at the same time, is checkpointed
+        end = time.monotonic() + 20
+        while not service.runs()[0]["counts"]["copied"] and time.monotonic() < end:
+            time.sleep(0.02)
         raise BrokenOffError
 
     def made(second):
