@@ -58,6 +58,8 @@ class Entry:
     records: int
     bytes: int
     sha256: str
+    piece: int = 0
+    """Tells the pieces of one part and namespace apart."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +94,21 @@ class Manifest:
     def namespaces(self) -> dict[str, int]:
         """Return the records of each namespace."""
         counts = Counter[str]()
-        for (_, namespace), held in _counted(self.files).items():
+        for (_, namespace, _), held in _counted(self.files).items():
             counts[namespace] += held
         return dict(counts)
 
 
 def records_of(files: Iterable[Entry]) -> Counter[str]:
-    """Return the records of each part: those of a namespace once, however many files hold them together."""
+    """Return the records of each part: those of a piece once, however many files hold them together."""
     counts = Counter[str]()
-    for (part, _), held in _counted(files).items():
+    for (part, *_), held in _counted(files).items():
         counts[part] += held
     return counts
 
 
-def _counted(files: Iterable[Entry]) -> dict[tuple[str, str], int]:
-    return {(entry.part, entry.namespace): entry.records for entry in files}
+def _counted(files: Iterable[Entry]) -> dict[tuple[str, str, int], int]:
+    return {(entry.part, entry.namespace, entry.piece): entry.records for entry in files}
 
 
 def identity(plan: Plan) -> str:

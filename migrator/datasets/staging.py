@@ -1,6 +1,6 @@
 """The parts of a run on their way into an export: staged under their part's name, published under their final one.
 
-``_staging/<namespace>/<part>.<records>.<files>.<sha256>.<ending>`` says everything about a file without a journal beside it, on a disk as
+``_staging/<namespace>/<part>.<piece>.<records>.<files>.<sha256>.<ending>`` says everything about a file without a journal beside it, on a disk as
 in a bucket. Publication is written down first and then carried out, so a kill in its middle is completed by the next ``finish``.
 """
 
@@ -28,19 +28,20 @@ if TYPE_CHECKING:
 
 MOVES_AT_ONCE = 8
 """In a bucket a move is two requests; on a disk it is nothing."""
-_STAGED = re.compile(
-    re.escape(STAGING_FOLDER) + r"/(?P<folder>[^/]+)/(?P<part>[^/]+)\.(?P<records>\d+)\.(?P<files>\d+)\.(?P<sha256>[0-9a-f]{64})\.(?P<ending>[^/]+)"
-)
+_COUNTS = r"(?P<piece>\d+)\.(?P<records>\d+)\.(?P<files>\d+)\.(?P<sha256>[0-9a-f]{64})"
+_STAGED = re.compile(re.escape(STAGING_FOLDER) + rf"/(?P<folder>[^/]+)/(?P<part>[^/]+)\.{_COUNTS}\.(?P<ending>[^/]+)")
 _NUMBER = re.compile(r"-(\d{6,})[./]")
 """In a published name: of the files of a namespace, or of its parts where each is a folder of files."""
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One namespace of one part, or one column of it where each has a file of its own."""
+    """One piece of one part, or one column of it where each has a file of its own."""
 
     part: str
     namespace: str
+    piece: int
+    """Tells the pieces of one part and namespace apart."""
     records: int
     files: int
     """How many files hold these records together; without all of them they are not there."""
@@ -53,8 +54,8 @@ class StagedFile:
 
     @property
     def path(self) -> str:
-        # a part's name may come from a file's: quoted, it is a safe name itself
-        return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{quote(self.part, safe='-_.~@=+,')}.{self.records}.{self.files}.{self.sha256}.{self.ending}"
+        part = quote(self.part, safe="-_.~@=+,")  # it may come from a file's name: quoted, it is a safe name itself
+        return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{part}.{self.piece}.{self.records}.{self.files}.{self.sha256}.{self.ending}"
 
 
 def staged_files(place: Place) -> list[StagedFile]:
@@ -64,26 +65,26 @@ def staged_files(place: Place) -> list[StagedFile]:
         match = _STAGED.fullmatch(place.relative(info))
         if match:
             part, namespace = unquote(match["part"]), namespace_of(match["folder"])
-            numbers = int(match["records"]), int(match["files"])
+            numbers = int(match["piece"]), int(match["records"]), int(match["files"])
             found.append(StagedFile(part, namespace, *numbers, match["ending"], match["sha256"], int(info.size), int(info.mtime_ns or 0)))
     return found
 
 
 def newest(files: Iterable[StagedFile]) -> list[StagedFile]:
-    """Return one version of each part and namespace: a kill between writing a part again and removing the old one leaves two."""
-    chosen: dict[tuple[str, str, str], StagedFile] = {}
+    """Return one version of each piece: a kill between writing a part again and removing the old one leaves two."""
+    chosen: dict[tuple[str, str, int, str], StagedFile] = {}
     for file in sorted(files, key=lambda file: file.written):
-        chosen[file.part, file.namespace, file.ending] = file
+        chosen[file.part, file.namespace, file.piece, file.ending] = file
     return list(chosen.values())
 
 
 def records_of(staged: Iterable[StagedFile]) -> Counter[str]:
-    """Return the records each part holds; none of those of a namespace that lack one of their files, or whose files are of two versions."""
-    groups: dict[tuple[str, str], list[StagedFile]] = {}
+    """Return the records each part holds; none of those of a piece that lacks one of its files, or whose files are of two versions."""
+    groups: dict[tuple[str, str, int], list[StagedFile]] = {}
     for file in staged:
-        groups.setdefault((file.part, file.namespace), []).append(file)
+        groups.setdefault((file.part, file.namespace, file.piece), []).append(file)
     held = Counter[str]()
-    for (part, _), files in groups.items():
+    for (part, *_), files in groups.items():
         whole = len({(file.records, file.files) for file in files}) == 1 and len(files) == files[0].files
         held[part] += files[0].records if whole else 0
     return held
@@ -95,7 +96,7 @@ def publish(place: Place, run: Run, staged: Sequence[StagedFile], published: Seq
     gone = {entry.path for entry in dropped}
     kept = [entry for entry in published if entry.part not in rewritten and entry.path not in gone]
     new_names = _numbered(run, staged, published)
-    entries = [Entry(new_names[file], file.namespace, file.part, file.records, file.bytes, file.sha256) for file in staged]
+    entries = [Entry(new_names[file], file.namespace, file.part, file.records, file.bytes, file.sha256, file.piece) for file in staged]
     complete = Manifest(run, tuple(sorted([*kept, *entries], key=lambda entry: entry.path)))
     current = {entry.path for entry in complete.files}
     removals = sorted({*(entry.path for entry in published), *gone, *run.replaces} - current)
@@ -110,20 +111,21 @@ def _numbered(run: Run, staged: Sequence[StagedFile], published: Iterable[Entry]
 
     A part of several files becomes a folder of them.
     """
-    stems: dict[tuple[str, str], str] = {}
+    stems: dict[tuple[str, str, int], str] = {}
     last: dict[str, int] = {}
     for entry in published:
         number = list(_NUMBER.finditer(entry.path))[-1]
-        stems[entry.part, entry.namespace] = entry.path[: number.end() - 1]
+        stems[entry.part, entry.namespace, entry.piece] = entry.path[: number.end() - 1]
         folder = folder_of(entry.namespace)
         last[folder] = max(last.get(folder, 0), int(number[1]))
     names = {}
     for file in sorted(staged, key=lambda file: natural(file.part)):
         folder = folder_of(file.namespace)
-        if (file.part, file.namespace) not in stems:
+        key = file.part, file.namespace, file.piece
+        if key not in stems:
             last[folder] = last.get(folder, 0) + 1
-            stems[file.part, file.namespace] = f"{folder}/{run.started}-{last[folder]:06}"
-        names[file] = f"{stems[file.part, file.namespace]}{'/' if file.files > 1 else '.'}{file.ending}"
+            stems[key] = f"{folder}/{run.started}-{last[folder]:06}"
+        names[file] = f"{stems[key]}{'/' if file.files > 1 else '.'}{file.ending}"
     return names
 
 

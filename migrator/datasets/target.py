@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from migrator.datasets import locks, naming, staging
 from migrator.datasets import manifest as manifests
@@ -16,17 +14,32 @@ from migrator.datasets.manifest import Run
 from migrator.datasets.staging import StagedFile
 from migrator.errors import PermanentError, PlanError, RejectedRecordsError
 from migrator.failpoints import failpoint
-from migrator.model import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections import abc
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pyarrow as pa
 
     from migrator.datasets.manifest import Entry
     from migrator.datasets.places import Place
-    from migrator.model import Collection, Plan
+    from migrator.model import Collection, Plan, Rejected
 
 LONGEST_PART = 150
 """Bytes of a part's name; with counts, digest and ending it must stay below the 255 of a file name."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Records of one namespace that are published together: as one file, or as a folder with one file a column."""
+
+    namespace: str
+    """The folder they lie in; "" also where the files themselves say the namespace of each record."""
+    records: int
+    files: abc.Mapping[str, abc.Sequence[pa.Buffer]]
+    """Ending -> the file's bytes, one buffer after the other."""
+    number: int = 0
+    """Tells the pieces of one batch and namespace apart."""
 
 
 class Format(Protocol):
@@ -37,10 +50,13 @@ class Format(Protocol):
         """What the names of all data files end in."""
 
     def begin(self, collection: Collection, plan: Plan) -> Mapping[str, Any]:
-        """Get ready for the records of ``plan``; return what the manifest is to say about the files beside their names."""
+        """Get ready for the records of ``plan``; return what the manifest is to say about the files beside their names.
 
-    def encode(self, batch: pa.RecordBatch) -> Iterator[tuple[str, int, Mapping[str, Sequence[pa.Buffer]]]]:
-        """Yield a namespace, its records, and of each file its ending and its bytes, in pieces."""
+        Raise ``PlanError`` for what these files cannot hold.
+        """
+
+    def encode(self, batch: pa.RecordBatch) -> tuple[Iterator[Piece], list[Rejected]]:
+        """Return the pieces that ``batch`` becomes, and the records that these files cannot hold."""
 
 
 class DatasetTarget:
@@ -66,7 +82,6 @@ class DatasetTarget:
         Raise ``PlanError`` when the folder holds anything else and ``overwrite=true`` was not given.
         """
         self._place.check()
-        self._check_namespaces(collection)
         columns = self._format.begin(collection, plan)
         identity = manifests.identity(plan)
         if self._release is None:
@@ -89,15 +104,6 @@ class DatasetTarget:
             return unfinished
         complete = manifests.load_manifest(self._place)
         return None if complete is None else complete.run
-
-    def _check_namespaces(self, collection: Collection) -> None:
-        for namespace in collection.namespaces:
-            if not naming.fits(namespace):
-                raise PlanError(
-                    f"namespace {namespace[:40]!r}… is too long for a folder name of {naming.LONGEST_NAME} bytes",
-                    fix="map it to another with --target-namespace",
-                    code="namespace_too_long",
-                )
 
     def _check_shape(self, run: Run, collection: Collection, columns: Mapping[str, Any]) -> None:
         if (run.dimension, run.metric) != (collection.dimension, collection.metric):
@@ -131,8 +137,8 @@ class DatasetTarget:
         """Stage ``batch``, the files of each namespace for themselves; whatever the same part staged before is replaced."""
         if len(part.encode()) > LONGEST_PART:
             raise PermanentError(f"part {part[:40]}… has a name longer than {LONGEST_PART} bytes", fix="report this as a fault of the source", code="bad_part")
-        batch, rejected = _without_long_namespaces(batch)
-        written = {file for namespace, records, files in self._format.encode(batch) for file in self._stage(part, namespace, records, files)}
+        pieces, rejected = self._format.encode(batch)
+        written = {file for piece in pieces for file in self._stage(part, piece)}
         with self._lock:
             earlier = self._index().get(part, set())
             self._index()[part] = written
@@ -141,7 +147,7 @@ class DatasetTarget:
             self._place.remove(file.path)
         failpoint("dataset.part_staged")
         if rejected:
-            raise RejectedRecordsError(f"{len(rejected)} records have a namespace too long for a folder name", rejected, fix="map the namespace to another")
+            raise RejectedRecordsError(rejected[0].message, rejected, fix="see the rejected records; the others are written")
 
     def _index(self) -> dict[str, set[StagedFile]]:
         if self._staged is None:
@@ -150,13 +156,14 @@ class DatasetTarget:
                 self._staged.setdefault(file.part, set()).add(file)
         return self._staged
 
-    def _stage(self, part: str, namespace: str, records: int, files: Mapping[str, Sequence[pa.Buffer]]) -> Iterator[StagedFile]:
-        for ending, pieces in files.items():
+    def _stage(self, part: str, piece: Piece) -> Iterator[StagedFile]:
+        for ending, buffers in piece.files.items():
             digest = hashlib.sha256()
-            for piece in pieces:
-                digest.update(piece)
-            file = StagedFile(part, namespace, records, len(files), ending, digest.hexdigest(), sum(piece.size for piece in pieces))
-            self._place.save(file.path, pieces)
+            for buffer in buffers:
+                digest.update(buffer)
+            counted = (piece.number, piece.records, len(piece.files))
+            file = StagedFile(part, piece.namespace, *counted, ending, digest.hexdigest(), sum(buffer.size for buffer in buffers))
+            self._place.save(file.path, buffers)
             failpoint("dataset.file_staged")
             yield file
 
@@ -212,21 +219,3 @@ class DatasetTarget:
             release, self._release = self._release, None
         if release is not None:
             release()
-
-
-def _without_long_namespaces(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Rejected]]:
-    long = [namespace for namespace in pc.unique(batch.column("namespace")).to_pylist() if not naming.fits(namespace)]
-    if not long:
-        return batch, []
-    refused = pc.is_in(batch.column("namespace"), pa.array(long, pa.string()))
-    message = f"its folder name would be longer than {naming.LONGEST_NAME} bytes"
-    rows = batch.select(["namespace", "id"]).filter(refused).to_pylist()
-    return batch.filter(pc.invert(refused)), [Rejected(row["namespace"], row["id"], "namespace_too_long", "namespace", message) for row in rows]
-
-
-def by_namespace(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield each namespace of ``batch`` with its records, which keep their order."""
-    column = batch.column("namespace")
-    for namespace in pc.unique(column).to_pylist():
-        chosen = pc.equal(column, pa.scalar(namespace, pa.string()))
-        yield namespace, batch if pc.all(chosen).as_py() else batch.filter(chosen)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from migrator import records
 from migrator.connectors.parquet import vectors
-from migrator.connectors.parquet.encode import encode
+from migrator.connectors.parquet.encode import as_parquet
 from migrator.connectors.parquet.thrift import BINARY, BYTE, DOUBLE, FALSE, I16, I32, I64, LIST, STRUCT, TRUE, Value, read_struct, write_struct
 from tests.unit.batches import batch_of
 
@@ -31,7 +31,7 @@ def batch(count: int, dimension: int) -> pa.RecordBatch:
 
 
 def written(path, content: pa.RecordBatch, compression: str):
-    path.write_bytes(b"".join(piece.to_pybytes() for piece in encode(content, compression)))
+    path.write_bytes(b"".join(piece.to_pybytes() for piece in as_parquet(content, compression)))
     return path
 
 
@@ -92,7 +92,7 @@ def test_the_footer_says_what_pyarrow_would_say(tmp_path):
 def test_the_vectors_are_not_copied():
     content = batch(1000, 768)
     column = content.column("values").flatten().buffers()[1]
-    inside = [piece for piece in encode(content, "none") if column.address <= piece.address < column.address + column.size]
+    inside = [piece for piece in as_parquet(content, "none") if column.address <= piece.address < column.address + column.size]
     assert sum(piece.size for piece in inside) == column.size
 
 

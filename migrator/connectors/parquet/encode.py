@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 
 from migrator import records
 from migrator.connectors.parquet import vectors
-from migrator.datasets.target import by_namespace
+from migrator.datasets.folders import by_namespace, check_namespaces, without_long_namespaces
+from migrator.datasets.target import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from migrator.model import Collection, Plan
+    from migrator.model import Collection, Plan, Rejected
 
 COLUMNS = ("id", "values", "metadata", "sparse_values")
 _FIELDS = (pa.field("id", pa.string(), nullable=False), pa.field("metadata", pa.string()))
@@ -35,14 +36,15 @@ class ParquetFormat:
 
     def begin(self, collection: Collection, plan: Plan) -> Mapping[str, Any]:  # noqa: ARG002 (the columns are the same for all)
         """Return nothing: the columns' names say what they hold."""
+        check_namespaces(collection)
         return {}
 
-    def encode(self, batch: pa.RecordBatch) -> Iterator[tuple[str, int, Mapping[str, Sequence[pa.Buffer]]]]:
-        for namespace, rows in by_namespace(batch):
-            yield namespace, len(rows), {"parquet": encode(rows, self.compression)}
+    def encode(self, batch: pa.RecordBatch) -> tuple[Iterator[Piece], list[Rejected]]:
+        good, rejected = without_long_namespaces(batch)
+        return (Piece(namespace, len(rows), {"parquet": as_parquet(rows, self.compression)}) for namespace, rows in by_namespace(good)), rejected
 
 
-def encode(batch: pa.RecordBatch, compression: str) -> list[pa.Buffer]:
+def as_parquet(batch: pa.RecordBatch, compression: str) -> list[pa.Buffer]:
     """Return the records of one namespace as the bytes of a Parquet file, in pieces that share the batch's memory."""
     columns, fields = [batch.column("id"), batch.column("metadata")], list(_FIELDS)
     if batch.column("sparse_values").null_count < batch.num_rows:
