@@ -16,7 +16,7 @@ from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
-from migrator.staging import staged_findings
+from migrator.staging import capabilities_of, staged_findings
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
     """Return ``plan`` with the findings and the estimate that both sides give now: those of a plan file may be old, or edited."""
     compile_transform(plan)
     check_follow(plan.follow)
-    capabilities = connector(plan.target.connector).capabilities(plan.target)
+    capabilities = _capabilities(plan)
     if not capabilities.writes:
         raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose pinecone, milvus or parquet as the target", code="not_a_target")
     with opened_source(plan.source) as opened:
@@ -83,6 +83,11 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
             collection = replace(collection, metric=collection.metric or existing.metric)
     expected = estimate(plan, collection, existing, sample, measured=measured, prices=prices)
     return plan.with_(collection=collection, findings=tuple(findings), estimate=expected)
+
+
+def _capabilities(plan: Plan) -> Capabilities:
+    """Return what the plan's target can hold; files made for a store to load them hold what that store can."""
+    return capabilities_of(plan) if plan.shaped_for is not None else connector(plan.target.connector).capabilities(plan.target)
 
 
 def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
@@ -115,7 +120,7 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
 
 def settled(plan: Plan, collection: Collection | None = None) -> Plan:
     """Return ``plan`` with what both sides decide about names; the source is looked at only if its namespaces matter and are not known."""
-    mapping = routing.settled(plan.mapping, connector(plan.target.connector).capabilities(plan.target))
+    mapping = routing.settled(plan.mapping, _capabilities(plan))
     if mapping.namespace_encoding == "percent" and routing.keeps_names(mapping):
         collection = collection or plan.collection or _described(plan.source)
         if all(map(routing.spells_itself, collection.namespaces)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from migrator import configs, costs, estimate, inspection, planning, preview
+from migrator import configs, costs, estimate, inspection, planning, preview, staging
 from migrator.configs import Conversion
 from migrator.connectors import REGISTRY, connector, opened_source
 from migrator.endpoints import parse
@@ -111,6 +111,14 @@ class Service:
     def look_again(self, plan: Plan) -> Plan:
         """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
         return planning.look(plan, prices=self.prices)
+
+    def half(self, plan: Plan, verb: Literal["dump", "load"]) -> Plan:
+        """Return the half of a staged ``plan`` that writes its files, or has them loaded, with the findings that hold now."""
+        return self.look_again(staging.half(plan, verb))
+
+    def unfinished(self, plan: Plan) -> str | None:
+        """Return the newest run that began just this copy, if it was stopped before its end."""
+        return view.unfinished(self.manager, plan)
 
     def routing_preview(self, plan: Plan, records: int = preview.RECORDS) -> list[dict[str, Any]]:
         """Return where a sample of up to ``records`` records of every namespace goes: ``[{value, namespace, records, rule}]``."""

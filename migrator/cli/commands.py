@@ -82,6 +82,25 @@ def _run(options: argparse.Namespace) -> int:
         return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
+def _half(options: argparse.Namespace) -> int:
+    """Write the files of a staged plan, or have them loaded; go on with a run that began it and was stopped."""
+    text = convert.read(options.plan, "plan")
+    whole = load_plan(text) if kind_of_config(text) == "plan" else convert.plan_of(text)
+    with closing(Service()) as service:
+        plan = service.half(whole, options.command)
+        known = service.unfinished(plan) if not options.dry_run else None
+
+        def start() -> str:
+            if known is None:
+                return service.start(plan, dry_run=options.dry_run)
+            sys.stderr.write(f"going on with run {known}, which was stopped\n")
+            service.resume(known)
+            return known
+
+        output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])
+        return _drive(service, options, start)
+
+
 def _resume(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
 
@@ -183,6 +202,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "copy": _copy,
     "plan": _plan,
     "run": _run,
+    "dump": _half,
+    "load": _half,
     "convert": convert.convert,
     "runs": _runs,
     "status": _status,

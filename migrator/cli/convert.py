@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from migrator.model import Plan
     from migrator.service import Conversion
 
     Drive = Callable[[Service, argparse.Namespace, Callable[[], str]], int]
@@ -88,6 +89,17 @@ def _answer(found: Conversion, path: str | None) -> dict[str, Any]:
         "environment": list(found.secrets),
         "notes": [asdict(note) for note in found.notes],
     }
+
+
+def plan_of(text: str) -> Plan:
+    """Return the plan of a configuration; the keys in it stay in the memory of this process. Raise ``ConfigError`` when it asks for no copy."""
+    found = _converted(text)
+    if found.action != "copy":
+        raise ConfigError(f"the configuration asks for no copy but to {found.action}", fix=f"run: {_commands(found)[0]}", code="no_plan")
+    for variable, key in found.secrets.items():
+        secrets.provide(variable, key)
+    output.findings([asdict(note) for note in found.notes])
+    return found.plan
 
 
 def run(options: argparse.Namespace, text: str, drive: Drive) -> int:

@@ -211,6 +211,8 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
             _dry_run,
         ),
     ),
+    ("dump", "write the files of a staged plan, and prove them", (_plan_file, _dry_run)),
+    ("load", "have the files of a staged plan loaded by the target, and prove it", (_plan_file, _dry_run)),
     ("convert", "turn another tool's configuration into a plan", (_config_file, _output("the plan file; stdout by default"))),
     ("runs", "list all runs, newest first", ()),
     ("status", "show one run", (_run,)),

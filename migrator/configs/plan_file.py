@@ -59,6 +59,7 @@ _FIELDS = {
     "changes": get_args(Changes),
 }
 """The types, or the values, that the parts' fields may have; the others are texts."""
+_PLACES = ("staging", "shaped_for")
 _PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only", "stamp")
 
 
@@ -71,7 +72,7 @@ def to_data(plan: Plan) -> dict[str, Any]:
     }
     data["mapping"] = dataclasses.asdict(plan.mapping)
     data |= {name: getattr(plan, name) for name in _PLAIN}
-    data["staging"] = None if plan.staging is None else render(plan.staging)
+    data |= {name: None if (place := getattr(plan, name)) is None else render(place) for name in _PLACES}
     data["follow"] = dataclasses.asdict(plan.follow) if plan.follow is not None else None
     data["collection"] = _collection_data(plan.collection)
     data["findings"] = [dataclasses.asdict(finding) for finding in plan.findings]
@@ -91,7 +92,7 @@ def from_data(data: Any) -> Plan:
         raise ConfigError(
             "the plan is not a mapping of keys to values", fix="make one with: python -m migrator plan SOURCE TARGET -o plan.yaml", code="bad_plan"
         )
-    known = {"version", "source", "target", "selection", "mapping", "staging", "follow", "collection", "findings", "estimate", *_PLAIN}
+    known = {"version", "source", "target", "selection", "mapping", "follow", "collection", "findings", "estimate", *_PLAIN, *_PLACES}
     _only(data, known, "plan")
     if data.get("version") != VERSION:
         raise ConfigError(f"the plan has version {data.get('version')!r}; this program reads {VERSION}", fix="make the plan again", code="bad_plan")
@@ -103,7 +104,8 @@ def from_data(data: Any) -> Plan:
         target=parse(data["target"]),
         selection=_selection(data.get("selection") or {}),
         mapping=_part(Mapping, data.get("mapping") or {}, "mapping"),
-        staging=_staging(data.get("staging")),
+        staging=_place(data.get("staging"), "staging"),
+        shaped_for=_place(data.get("shaped_for"), "shaped_for"),
         follow=None if data.get("follow") is None else _part(Follow, data["follow"], "follow"),
         collection=_collection(data.get("collection")),
         findings=_findings(data.get("findings"), "findings"),
@@ -124,9 +126,9 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
-def _staging(text: Any) -> Endpoint | None:
+def _place(text: Any, name: str) -> Endpoint | None:
     if not isinstance(text, (str, type(None))):
-        raise ConfigError("staging of the plan is no endpoint", fix="write staging: parquet:s3://bucket/prefix, or leave it out", code="bad_plan")
+        raise ConfigError(f"{name} of the plan is no endpoint", fix=f"write {name}: parquet:s3://bucket/prefix, or leave it out", code="bad_plan")
     return None if text is None else parse(text)
 
 

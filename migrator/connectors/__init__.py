@@ -16,6 +16,7 @@ REGISTRY = {
     "faiss": "migrator.connectors.faiss",
     "memory": "migrator.connectors.memory",
     "milvus": "migrator.connectors.milvus",
+    "numpy": "migrator.connectors.numpy",
     "parquet": "migrator.connectors.parquet",
     "pinecone": "migrator.connectors.pinecone",
 }

@@ -16,10 +16,11 @@ import migrator
 from migrator import endpoints, records, secrets
 from migrator.datasets.failures import unreadable
 from migrator.datasets.naming import STAGING_FOLDER
+from migrator.model import StoredFile
 
 if TYPE_CHECKING:
     from collections import abc
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from migrator.datasets.places import Place
     from migrator.model import IdType, Metric, Plan
@@ -105,6 +106,14 @@ def records_of(files: Iterable[Entry]) -> Counter[str]:
     for (part, *_), held in _counted(files).items():
         counts[part] += held
     return counts
+
+
+def stored_files(place: Place, data: Iterable[tuple[str, int, str | None]], *, listed: bool) -> Iterator[StoredFile]:
+    """Yield the data files, given by path, bytes and ``sha256``; then the manifest, if they are ``listed`` in one."""
+    for path, size, sha256 in data:
+        yield StoredFile(path, place.show(path), size, sha256)
+    if listed and (content := place.load(MANIFEST)) is not None:
+        yield StoredFile(MANIFEST, place.show(MANIFEST), len(content), hashlib.sha256(content).hexdigest())
 
 
 def _counted(files: Iterable[Entry]) -> dict[tuple[str, str, int], int]:

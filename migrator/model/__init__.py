@@ -1,5 +1,6 @@
 """The plain data every part speaks in: endpoints, collections, plans, counts, findings, differences."""
 
+from migrator.model.columns import ColumnRoles
 from migrator.model.costs import Bill, Charge, Figure, Move, PriceList
 from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
 from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
@@ -30,6 +31,7 @@ __all__ = [
     "Charge",
     "Chunk",
     "Collection",
+    "ColumnRoles",
     "Counts",
     "Difference",
     "DifferenceClass",

@@ -85,6 +85,13 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     estimate: abc.Mapping[str, Any] = field(default_factory=dict)
     """``records``, ``payload_bytes``, ``seconds``, ``basis``, the sentence saying where they come from, and ``cost`` (``migrator.costs``)."""
+    shaped_for: Endpoint | None = None
+    """The collection that is to load the files which this plan's target consists of: they get its columns."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the staged files are the source itself: then they are loaded as they are."""
+        return self.staging is not None and (self.staging.connector, self.staging.resource) == (self.source.connector, self.source.resource)
 
     def with_(self, **changes: Any) -> Plan:
         """Return a copy with ``changes``."""

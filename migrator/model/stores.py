@@ -107,6 +107,8 @@ class Capabilities:
     """Whether a run can add to what the target holds; False where each is written anew."""
     batch_records: int = 1_000
     """Records a chunk by default."""
+    batch_bytes: int | None = None
+    """Bytes of vectors a chunk has at most by default."""
     max_batch_bytes: int | None = None
     """Measured bytes a write may carry; chunks are cut to it."""
     changes_unseen: bool = False
@@ -117,6 +119,10 @@ class Capabilities:
     """Writes worth having in flight at once; more bring nothing or harm."""
     bulk_loads: bool = False
     """Whether its targets can load files by themselves (``migrator.protocols.BulkLoader``)."""
+    stages_for: frozenset[str] = frozenset()
+    """The connectors whose targets load this one's files."""
+    concurrent_loads: int = 1
+    """Jobs of a bulk load worth having under way at once."""
     max_load_files: int | None = None
     max_load_namespaces: int | None = None
     """Of one bulk load."""

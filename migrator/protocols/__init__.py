@@ -5,9 +5,9 @@ A connector is a package or module with ``capabilities(endpoint=None) -> Capabil
 Sources and targets are used from several threads at once and closed with ``close()``.
 """
 
-from migrator.protocols.offering import Connector, Droppable, FileStore, Priced, Scalable, StagingArea, Switchable
+from migrator.protocols.offering import Connector, Droppable, FileStore, Priced, Scalable, Shaping, StagingArea, Switchable
 from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
-from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Target
+from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
 
 __all__ = [
     "BulkLoader",
@@ -26,6 +26,9 @@ __all__ = [
     "Scalable",
     "Searchable",
     "SelectiveReader",
+    "Shapeable",
+    "Shaper",
+    "Shaping",
     "Source",
     "StagingArea",
     "Stampable",

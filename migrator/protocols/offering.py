@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from migrator.model import Address, Bill, Capabilities, Endpoint, Move, PriceList, Step, StoredFile
+    from migrator.model import Address, Bill, Capabilities, Collection, ColumnRoles, Endpoint, LoadUnit, Move, Plan, PriceList, Step, StoredFile
     from migrator.protocols.reading import Source
-    from migrator.protocols.writing import Target
+    from migrator.protocols.writing import Shaper, Target
 
 
 class Connector(Protocol):
@@ -42,8 +42,25 @@ class StagingArea(Protocol):
     def server(self, endpoint: Endpoint) -> str:
         """Return the URL of the server that keeps ``endpoint``'s files, "" where its address alone leads to them."""
 
+    def units(self, endpoint: Endpoint) -> Sequence[LoadUnit]:
+        """Return what is to be loaded once ``endpoint`` is complete, a job each, in an order that stays."""
+
+    def columns(self, endpoint: Endpoint) -> ColumnRoles | None:
+        """Return what the columns of ``endpoint``'s files hold, None where a bulk load needs no telling."""
+
     def spells(self, namespace: str) -> bool:
         """Whether the folder of ``namespace`` is named exactly so, as a bulk load takes the folder's name for the namespace."""
+
+
+@runtime_checkable
+class Shaping(Protocol):
+    """A connector whose store loads files with columns of its own kind."""
+
+    def shaper(self, endpoint: Endpoint, collection: Collection, plan: Plan) -> Shaper:
+        """Return how records of ``collection`` are to lie in files that ``endpoint`` loads: as its collection is, or else as it would be created.
+
+        Where the store cannot be reached, the latter: files can be written before.
+        """
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Collection, Finding, LoadProgress, Plan
+    from migrator.model import Collection, ColumnRoles, Finding, LoadProgress, LoadUnit, Plan, Rejected
 
 
 class Target(Protocol):
@@ -78,6 +78,25 @@ class Lagging(Protocol):
         """Say which namespaces the run wrote to, whichever process did it; called just before ``finish``, which waits until reads show all of it."""
 
 
+class Shaper(Protocol):
+    """Turns records into the columns that a store's own bulk load takes."""
+
+    @property
+    def roles(self) -> ColumnRoles:
+        """What the columns hold."""
+
+    def shape(self, batch: pa.RecordBatch) -> tuple[Sequence[tuple[str, pa.RecordBatch]], Sequence[Rejected]]:
+        """Return the columns of ``batch`` by the namespace that their folder is to have, and the records that the store cannot hold."""
+
+
+@runtime_checkable
+class Shapeable(Protocol):
+    """A target made of files that can be written in another store's columns."""
+
+    def shape_with(self, shaper: Shaper) -> None:
+        """Write the columns of ``shaper``; called before ``prepare``."""
+
+
 @runtime_checkable
 class BulkLoader(Protocol):
     """A target that can load files by itself."""
@@ -88,11 +107,11 @@ class BulkLoader(Protocol):
         Raise ``PlanError`` when it cannot, judged without writing anything.
         """
 
-    def load(self, uri: str) -> str:
-        """Start to load the files below ``uri`` and return the job's name."""
+    def load(self, unit: LoadUnit) -> str:
+        """Start to load ``unit`` and return the job's name."""
 
-    def loads(self, uri: str) -> Sequence[str]:
-        """Return the jobs ever started for ``uri``, newest first, failed ones included."""
+    def loads(self, unit: LoadUnit) -> Sequence[str]:
+        """Return the jobs ever started for just ``unit``, newest first, failed ones included."""
 
     def poll(self, job: str) -> LoadProgress:
         """Return how far ``job`` is. Raise ``PermanentError``: ``import_failed`` with the store's reason, ``import_cancelled`` when somebody ended it."""

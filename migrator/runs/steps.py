@@ -76,6 +76,8 @@ def prepare(attempt: Attempt, target: Target, collection: Collection) -> None:
     """Create the target, or check the one that exists."""
     if isinstance(target, Claimable):
         target.claim(attempt.run)
+    if attempt.plan.shaped_for is not None:
+        staging.shape(target, attempt.plan.shaped_for, collection, attempt.plan)
     attempt.patiently("preparing the target", lambda: target.prepare(collection, attempt.plan))
 
 

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from migrator.configs import to_data
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.ledger.duplicates import SPLIT
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from sqlite3 import Row
 
     from migrator.ledger import Ledger
+    from migrator.model import Plan
     from migrator.runs.manager import Manager
 
 _POINTS = 120
 _RECENT_SECONDS = 10.0
 _RECENT_BATCHES = 500
+_DECIDING = ("selection", "mapping", "route", "staging", "shaped_for", "follow")
+"""What of two plans with the same ends must be the same for one to go on with the other's run."""
 
 
 def summary(manager: Manager, row: Row) -> dict[str, Any]:
@@ -183,3 +187,15 @@ def _namespaces(ledger: Ledger, run: str) -> list[dict[str, Any]]:
 def _existing(manager: Manager, run: str, name: str) -> str | None:
     path = manager.folder(run) / name
     return str(path) if path.exists() else None
+
+
+def unfinished(manager: Manager, plan: Plan) -> str | None:
+    """Return the newest run that copies just what ``plan`` does, if it was stopped before its end."""
+    told = to_data(plan)
+    for row in rows.listed(manager.ledger):
+        if row["kind"] != "copy" or (row["source"], row["target"]) != (told["source"], told["target"]):
+            continue
+        known = to_data(manager.plan(row["run"]))
+        if all(known[name] == told[name] for name in _DECIDING):
+            return str(row["run"]) if summary(manager, row)["status"] in {"interrupted", "failed", "paused"} else None
+    return None

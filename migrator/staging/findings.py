@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migrator import preview
-from migrator.connectors import connector, opened_target
+from migrator.connectors import REGISTRY, connector, opened_target
 from migrator.errors import ConfigError, PlanError
 from migrator.model import Finding
 from migrator.protocols import BulkLoader
@@ -32,8 +32,11 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
     if not connector(plan.target.connector).capabilities(plan.target).bulk_loads:
         return [Finding("blocking", "route_unavailable", f"{plan.target.connector} cannot load staged files by itself", "use --route direct")]
     if plan.staging is None:
-        fix = "say where they go: --staging parquet:s3://bucket/prefix"
+        fix = f"say where they go: --staging {_loaded_from(plan)}:s3://bucket/prefix"
         return [Finding("blocking", "staging_missing", "the staged route needs a place for its files", fix)]
+    if plan.target.connector not in connector(plan.staging.connector).capabilities().stages_for:
+        message = f"{plan.target.connector} does not load the files of {plan.staging.connector}"
+        return [Finding("blocking", "staging_unsuitable", message, f"use --staging {_loaded_from(plan)}:s3://bucket/prefix")]
     try:
         uri = area(plan.staging).address(plan.staging)
         told = _ask_target(plan, plan.staging, uri)
@@ -41,8 +44,14 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
         return [Finding("blocking", error.code, error.message, error.fix)]
     names = _filled(plan, collection, sample)
     findings = [*_options(plan), *_namespaces(plan, plan.staging, names, existing), *_sizes(plan, collection, names)]
-    kept = f"the records are written to {uri} first, {_size(plan, collection, sample)}; the files stay there when the run is done"
+    written = f"the files at {uri} are loaded as they are" if plan.in_place else f"the records are written to {uri} first, {_size(plan, collection, sample)}"
+    kept = f"{written}; the files stay there when the run is done"
     return [*findings, *told, Finding("info", "staging_kept", kept, "remove them once you need them no more")]
+
+
+def _loaded_from(plan: Plan) -> str:
+    """Return the connector whose files the plan's target loads."""
+    return next(name for name in REGISTRY if plan.target.connector in connector(name).capabilities().stages_for)
 
 
 def _ask_target(plan: Plan, staging: Endpoint, uri: str) -> Sequence[Finding]:
@@ -76,8 +85,10 @@ def _options(plan: Plan) -> Iterator[Finding]:
 
 def _namespaces(plan: Plan, staging: Endpoint, names: set[str], existing: Collection | None) -> Iterator[Finding]:
     held = {name for name, count in existing.namespaces.items() if count} if existing is not None else set()
-    # what a field of the records names is known of a sample only, so there any namespace may be one of them
-    if taken := sorted(held if plan.mapping.namespace_from is not None else held & names):
+    # what a field of the records names is known of a sample only, so there any namespace may be one of them; and a bulk load does not ask
+    # whether an id is in another namespace
+    anywhere = plan.mapping.namespace_from is not None or connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
+    if taken := sorted(held if anywhere else held & names):
         message = f"a bulk load fills new namespaces only, and the target has {_listed(taken)} already"
         yield Finding("blocking", "namespaces_exist", message, "choose a new target, another --target-namespace, or --route direct")
     if misspelt := sorted(name for name in names if not area(staging).spells(name)):

@@ -1,33 +1,33 @@
-"""One bulk load, started once and watched to its end, whatever kills happen meanwhile.
+"""Bulk loads, each unit's started once and watched to its end, whatever kills happen meanwhile.
 
 A start cannot be taken back, and a kill may come between the store's answer and our note of it. So the intention is noted first, with
-the jobs that stood at the address before: a job found there later that was not among them is ours, and is watched instead of starting another.
+the jobs that stood for the unit before: a job found there later that was not among them is ours, and is watched instead of starting another.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migrator.errors import MigratorError, PermanentError
+from migrator.errors import MigratorError, PermanentError, RunBusyError
 from migrator.failpoints import failpoint
 from migrator.model import LoadProgress
+from migrator.staging.notes import Note, Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from migrator.model import LoadUnit
     from migrator.protocols import BulkLoader
 
 PAUSES = (0.2, 15.0)
-"""Seconds between two looks at a job: the first, growing to the longest. A load takes minutes to hours."""
+"""Seconds between two looks at the jobs: the first, growing to the longest. A load takes minutes to hours."""
 _OVER = ("import_failed", "import_cancelled", "not_found")
 """Codes of errors after which a job will not bring anything any more."""
 _NOTHING = LoadProgress(done=False, share=0.0, records=0)
 _SHARE_SAID = 0.1
-"""How much further a job must be to be worth another line in the log."""
+"""How much further the load must be to be worth another line in the log."""
 
 
 class Patiently(Protocol):
@@ -47,68 +47,162 @@ class Watch:
     log: Callable[[str, str], None]
     patiently: Patiently
     saw: Callable[[str, LoadProgress], None]
-    """Told at each look how far a job is; of the job "" when one is over without having brought anything."""
+    """Told at each look how far the jobs are, under the name of the first; of the job "" when one is over without having brought anything."""
     cancelled: Callable[[], bool]
     """Whether the run was asked to end for good: its job at the store is then to end with it."""
 
 
-@dataclass(frozen=True)
-class Note:
-    """What the run remembers of its load."""
-
-    before: tuple[str, ...]
-    """Jobs of this address that are not ours, or that failed."""
-    job: str = ""
-    """"" until it is known."""
-    failed: str = ""
-    """Why the first job failed."""
-    done: bool = False
-
-    def save(self, path: Path) -> None:
-        """Write the note; it appears whole or not at all, and stays."""
-        staged = path.with_suffix(".tmp")
-        with staged.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def noted(path: Path) -> Note | None:
-    """Return what was noted, or None when nothing was."""
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return Note(**{**found, "before": tuple(found["before"])})
-
-
-def load(loader: BulkLoader, uri: str, watch: Watch) -> LoadProgress:
-    """Have ``uri`` loaded, or go on watching the load begun before; return its last state.
+def load(loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch, at_once: int = 1) -> int:
+    """Have ``units`` loaded, ``at_once`` at a time, or go on watching the loads begun before; return the records they brought.
 
     A failed job is started once more. Raise ``PermanentError`` with the store's reason when that fails as well, or when somebody cancelled it;
-    a later call starts anew.
+    a later call starts anew what failed.
     """
-    note = noted(watch.note)
-    while True:
-        note = _started(loader, uri, note, watch)
+    loads = _Loads(loader, units, watch)
+    try:
+        return loads.run(max(1, at_once))
+    except Exception:
+        if watch.cancelled():
+            for job in loads.going():
+                cancel(loader, job, watch.log)
+        raise
+
+
+class _Loads:
+    """The loads of one run."""
+
+    def __init__(self, loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch) -> None:
+        self._loader = loader
+        self._units = units
+        self._watch = watch
+        self._notes = Notes.read(watch.note)
+        self._ours: set[str] = set()
+        """Units whose job this call started or found."""
+        self._seen: dict[str, LoadProgress] = {}
+        self._said = 0.0
+
+    def _note(self, unit: LoadUnit) -> Note | None:
+        return self._notes.units.get(unit.address)
+
+    def _done(self, unit: LoadUnit) -> bool:
+        return (note := self._note(unit)) is not None and note.done
+
+    def going(self) -> list[str]:
+        """Return the jobs under way."""
+        return [note.job for note in self._notes.units.values() if note.job and not note.done]
+
+    def run(self, at_once: int) -> int:
+        pause, longest = PAUSES
+        while left := [unit for unit in self._units if not self._done(unit)]:
+            before = len(left)
+            for unit in left[:at_once]:
+                self._advance(unit)
+            self._tell()
+            if len([unit for unit in self._units if not self._done(unit)]) < before:
+                pause = PAUSES[0]
+                continue
+            self._watch.rest(pause)
+            pause = min(pause * 1.5, longest)
+        return sum(note.records for unit in self._units if (note := self._note(unit)) is not None)
+
+    def _advance(self, unit: LoadUnit) -> None:
+        """Start the unit's job, or look at it once; if it failed, start it once more."""
+        note = self._note(unit)
+        if note is None or unit.address not in self._ours:
+            note = self._started(unit, note)
+            self._ours.add(unit.address)
         try:
-            return _watched(loader, note.job, watch)
+            progress: LoadProgress = self._watch.patiently(f"looking at import {note.job}", lambda: self._loader.poll(note.job))
         except PermanentError as error:
             if error.code not in _OVER:  # the job goes on though we may not look: a key was revoked
                 raise
-            watch.saw("", _NOTHING)
-            if error.code == "import_cancelled":  # by whoever may: it is not for us to overrule that
-                raise
-            if note.failed or error.code == "not_found":
-                watch.note.unlink()
-                raise _with_first_reason(error, note.failed) from error
-            watch.log("warning", f"{error.message}; started once more")
-            note = _intended(loader, uri, watch, failed=error.message)
+            self._over(unit, note, error)
+            return
+        self._seen[unit.address] = progress
+        if progress.done:
+            self._notes.put(unit.address, replace(note, done=True, records=progress.records))
+
+    def _over(self, unit: LoadUnit, note: Note, error: PermanentError) -> None:
+        self._watch.saw("", _NOTHING)
+        self._seen.pop(unit.address, None)
+        if error.code == "import_cancelled":  # by whoever may: it is not for us to overrule that
+            raise error
+        if note.failed or error.code == "not_found":
+            self._notes.forget(unit.address)
+            raise _with_first_reason(error, note.failed) from error
+        self._watch.log("warning", f"{error.message}; started once more")
+        self._intended(unit, failed=error.message)
+        self._ours.discard(unit.address)
+
+    def _started(self, unit: LoadUnit, note: Note | None) -> Note:
+        """Return the note with a job: that of an earlier attempt if it was not cancelled meanwhile, else a new one."""
+        if note is None:
+            self._refuse_another(unit)
+            note, ours = self._intended(unit), []
+        else:
+            ours = [note.job] if note.job else [job for job in self._known(unit) if job not in note.before]
+        going = next((job for job in ours if not self._cancelled_meanwhile(job)), "")
+        if going and note.job:
+            self._watch.log("info", f"going on with import {going} from {unit.address}")
+            return note
+        if ours and not going:
+            note = self._intended(unit, failed=note.failed)
+        job = going or self._loader.load(unit)
+        failpoint("staging.load_started")
+        note = self._notes.put(unit.address, replace(note, job=job))
+        self._watch.log("info", f"import {job} from {unit.address} " + ("was started before: going on with it" if going else "started"))
+        failpoint("staging.load_noted")
+        return note
+
+    def _refuse_another(self, unit: LoadUnit) -> None:
+        """Raise ``RunBusyError`` when somebody else has the same files loaded at this moment: they would be in the target twice."""
+        for job in self._known(unit):
+            try:
+                going = not self._watch.patiently(f"looking at import {job}", lambda job=job: self._loader.poll(job)).done  # type: ignore[misc]
+            except PermanentError:  # it is over, or it can be seen no more
+                continue
+            if going:
+                raise RunBusyError(f"import {job} loads {unit.address} already", fix="wait until it is over, or resume the run that began it", code="load_busy")
+
+    def _cancelled_meanwhile(self, job: str) -> bool:
+        """Return whether the job of an earlier attempt was cancelled; resuming the run then asks for another."""
+        try:
+            self._watch.patiently(f"looking at import {job}", lambda: self._loader.poll(job))
+        except PermanentError as error:
+            if error.code != "import_cancelled":  # what else there is to say of it is said while it is watched
+                return False
+            self._watch.log("info", f"{error.message}: starting another")
+            return True
+        return False
+
+    def _intended(self, unit: LoadUnit, *, failed: str = "") -> Note:
+        note = self._notes.put(unit.address, Note(tuple(self._known(unit)), failed=failed))
+        failpoint("staging.load_intended")
+        return note
+
+    def _known(self, unit: LoadUnit) -> list[str]:
+        return list(self._watch.patiently("looking at the target's imports", lambda: self._loader.loads(unit)))
+
+    def _tell(self) -> None:
+        """Say how far all loads together are: units weigh what they hold."""
+        jobs = [note.job for unit in self._units if (note := self._note(unit)) is not None and note.job]
+        if not jobs:
+            return
+        name = jobs[0] if len(self._units) == 1 else f"{jobs[0]} and {len(self._units) - 1:,} more"
+        weights = [max(1, unit.records) for unit in self._units]
+        seen = [self._progress(unit) for unit in self._units]
+        share = sum(weight * one.share for weight, one in zip(weights, seen, strict=True)) / sum(weights)
+        progress = LoadProgress(all(one.done for one in seen), share, sum(one.records for one in seen))
+        self._watch.saw(name, progress)
+        if not progress.done and share >= self._said + _SHARE_SAID:
+            self._said = share
+            self._watch.log("info", f"import {name}: {share:.0%}, {progress.records:,} records")
+
+    def _progress(self, unit: LoadUnit) -> LoadProgress:
+        note = self._note(unit)
+        if note is not None and note.done:
+            return LoadProgress(done=True, share=1.0, records=note.records)
+        return self._seen.get(unit.address, _NOTHING)
 
 
 def cancel(loader: BulkLoader, job: str, log: Callable[[str, str], None]) -> None:
@@ -125,87 +219,14 @@ def cancel(loader: BulkLoader, job: str, log: Callable[[str, str], None]) -> Non
         log("info", f"import {job} cancelled at the store; the staged files stay")
 
 
-def left_behind(loader: BulkLoader, uri: str, path: Path) -> str:
-    """Return the job that a run which nobody drives any more started and did not see through, "" when there is none."""
-    note = noted(path)
-    if note is None or note.done:
-        return ""
-    return note.job or next((job for job in loader.loads(uri) if job not in note.before), "")
-
-
-def done(watch: Watch) -> None:
-    """Note that what was loaded is ready, so that the job is not asked for again: stores forget them."""
-    if (note := noted(watch.note)) is not None and not note.done:
-        replace(note, done=True).save(watch.note)
-
-
-def _started(loader: BulkLoader, uri: str, note: Note | None, watch: Watch) -> Note:
-    """Return the note with a job: that of an earlier attempt if it was not cancelled meanwhile, else a new one."""
-    if note is None:
-        note, ours = _intended(loader, uri, watch), []
-    else:
-        ours = [note.job] if note.job else [job for job in _known(loader, uri, watch) if job not in note.before]
-    going = next((job for job in ours if not _cancelled_meanwhile(loader, job, watch)), "")
-    if going and note.job:
-        watch.log("info", f"going on with import {going} from {uri}")
-        return note
-    if ours and not going:
-        note = _intended(loader, uri, watch, failed=note.failed)
-    job = going or loader.load(uri)
-    failpoint("staging.load_started")
-    note = replace(note, job=job)
-    note.save(watch.note)
-    watch.log("info", f"import {job} from {uri} " + ("was started before: going on with it" if going else "started"))
-    failpoint("staging.load_noted")
-    return note
-
-
-def _cancelled_meanwhile(loader: BulkLoader, job: str, watch: Watch) -> bool:
-    """Return whether the job of an earlier attempt was cancelled; resuming the run then asks for another."""
-    try:
-        watch.patiently(f"looking at import {job}", lambda: loader.poll(job))
-    except PermanentError as error:
-        if error.code != "import_cancelled":  # what else there is to say of it is said while it is watched
-            return False
-        watch.log("info", f"{error.message}: starting another")
-        return True
-    return False
-
-
-def _intended(loader: BulkLoader, uri: str, watch: Watch, *, failed: str = "") -> Note:
-    note = Note(tuple(_known(loader, uri, watch)), failed=failed)
-    note.save(watch.note)
-    failpoint("staging.load_intended")
-    return note
-
-
-def _known(loader: BulkLoader, uri: str, watch: Watch) -> list[str]:
-    return list(watch.patiently("looking at the target's imports", lambda: loader.loads(uri)))
-
-
-def _watched(loader: BulkLoader, job: str, watch: Watch) -> LoadProgress:
-    """Look at the job until it is done; end it when the run was asked to end for good."""
-    try:
-        return _looked(loader, job, watch)
-    except Exception:
-        if watch.cancelled():
-            cancel(loader, job, watch.log)
-        raise
-
-
-def _looked(loader: BulkLoader, job: str, watch: Watch) -> LoadProgress:
-    pause, longest = PAUSES
-    said = 0.0
-    while True:
-        progress: LoadProgress = watch.patiently(f"looking at import {job}", lambda: loader.poll(job))
-        watch.saw(job, progress)
-        if progress.done:
-            return progress
-        if progress.share >= said + _SHARE_SAID:
-            said = progress.share
-            watch.log("info", f"import {job}: {said:.0%}, {progress.records:,} records")
-        watch.rest(pause)
-        pause = min(pause * 1.5, longest)
+def left_behind(loader: BulkLoader, units: Sequence[LoadUnit], path: Path) -> list[str]:
+    """Return the jobs that a run which nobody drives any more started and did not see through."""
+    notes, found = Notes.read(path), []
+    for unit in units:
+        note = notes.units.get(unit.address)
+        if note is not None and not note.done:
+            found += [note.job] if note.job else [job for job in loader.loads(unit) if job not in note.before][:1]
+    return found
 
 
 def _with_first_reason(error: PermanentError, first: str) -> PermanentError:

@@ -13,8 +13,10 @@ from migrator.connectors import connector, opened_target
 from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
-from migrator.protocols import BulkLoader, PartKeeper, StagingArea
+from migrator.protocols import BulkLoader, PartKeeper, Shapeable, Shaping, StagingArea
 from migrator.staging import load
+from migrator.staging.notes import Notes
+from migrator.staging.standing import StandingFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from migrator.model import Capabilities, Collection, Endpoint, Plan
     from migrator.protocols import Target
     from migrator.staging.load import Watch
+
+IN_PLACE_BYTES = 32 << 20
+"""Of vectors read at a time where the files are only read."""
+ROW_BYTES = 64
+"""About what a record has beside its vector."""
 
 
 def area(staging: Endpoint) -> StagingArea:
@@ -35,15 +42,20 @@ def area(staging: Endpoint) -> StagingArea:
 
 
 def capabilities_of(plan: Plan) -> Capabilities:
-    """Return what the plan's target can hold and how to write to it: on the staged route records are the target's, and writes the files'."""
-    target = connector(plan.target.connector).capabilities(plan.target)
-    if plan.staging is None:
+    """Return what the plan's target can hold and how to write to it.
+
+    Where files come between, or are written for a store to load them later, records are that store's, and writes the files'.
+    """
+    store, where = (plan.shaped_for, plan.target) if plan.shaped_for is not None else (plan.target, plan.staging)
+    target = connector(store.connector).capabilities(store)
+    if where is None:
         return target
-    files = connector(plan.staging.connector).capabilities(plan.staging)
+    files = connector(where.connector).capabilities(where)
     longest = [limit for limit in (target.max_namespace_bytes, files.max_namespace_bytes) if limit is not None]
     return replace(
         target,
         batch_records=files.batch_records,
+        batch_bytes=IN_PLACE_BYTES if plan.in_place else files.batch_bytes,
         max_batch_bytes=files.max_batch_bytes,
         concurrent_writes=files.concurrent_writes,
         max_namespace_bytes=min(longest, default=None),
@@ -52,7 +64,12 @@ def capabilities_of(plan: Plan) -> Capabilities:
 
 def records_of(plan: Plan) -> int:
     """Return how many rows a chunk has."""
-    return plan.batch or capabilities_of(plan).batch_records
+    if plan.batch:
+        return plan.batch
+    capabilities = capabilities_of(plan)
+    if capabilities.batch_bytes is None or plan.collection is None:
+        return capabilities.batch_records
+    return max(1, min(capabilities.batch_records, capabilities.batch_bytes // (4 * plan.collection.dimension + ROW_BYTES)))
 
 
 def opened(plan: Plan, watch: Watch) -> closing[Target]:
@@ -61,23 +78,33 @@ def opened(plan: Plan, watch: Watch) -> closing[Target]:
         raise ConfigError("the staged route needs a place for its files", fix="add --staging parquet:s3://bucket/prefix", code="staging_missing")
     files = area(plan.staging)
     with ExitStack() as stack:
-        staging = stack.enter_context(opened_target(plan.staging))
+        standing = closing(cast("Target", StandingFiles(files, plan.staging)))
+        staging = stack.enter_context(standing if plan.in_place else opened_target(plan.staging))
         target = stack.enter_context(opened_target(plan.target))
         if not isinstance(target, BulkLoader) or not isinstance(staging, PartKeeper):
             raise ConfigError(f"{plan.target.connector} cannot load files by itself", fix="use --route direct", code="route_unavailable")
-        both = StagedTarget(staging, cast("Target", target), files, plan.staging, watch)
+        at_once = connector(plan.target.connector).capabilities(plan.target).concurrent_loads
+        both = StagedTarget(staging, cast("Target", target), files, plan.staging, watch, at_once=at_once)
         stack.pop_all()  # what was opened is closed by ``both`` from here on
         return closing(cast("Target", both))
 
 
+def shape(target: object, store: Endpoint, collection: Collection, plan: Plan) -> None:
+    """Have files written in the columns that ``store`` loads, where it has any of its own; called before their ``prepare``."""
+    shaping = connector(store.connector)
+    if isinstance(shaping, Shaping) and isinstance(target, Shapeable):
+        target.shape_with(shaping.shaper(store, collection, plan))
+
+
 def abandon(plan: Plan, note: Path, log: Callable[[str, str], None]) -> None:
     """End what a cancelled run that nobody drives left going on at the store, as far as ``note`` tells; the log says what came of it."""
-    if plan.staging is None or not note.exists():
+    if plan.staging is None or not note.exists() or Notes.read(note).done:
         return
     try:
         with opened_target(plan.target) as target:
-            if isinstance(target, BulkLoader) and (job := load.left_behind(target, area(plan.staging).address(plan.staging), note)):
-                load.cancel(target, job, log)
+            if isinstance(target, BulkLoader):
+                for job in load.left_behind(target, area(plan.staging).units(plan.staging), note):
+                    load.cancel(target, job, log)
     except MigratorError as error:  # it is cancelled all the same
         log("warning", f"the target cannot be asked to end an import, which may go on there: {error.message}")
 
@@ -85,24 +112,25 @@ def abandon(plan: Plan, note: Path, log: Callable[[str, str], None]) -> None:
 class StagedTarget:
     """Writes to the staging area; ``finish`` completes its files, has the target load them, and finishes the target."""
 
-    def __init__(self, staging: PartKeeper, target: Target, files: StagingArea, where: Endpoint, watch: Watch) -> None:
+    def __init__(self, staging: PartKeeper, target: Target, files: StagingArea, where: Endpoint, watch: Watch, *, at_once: int) -> None:
         self._staging = cast("Target", staging)
         self._keeper = staging
         self._target = target
         self._files = files
-        self._uri = files.address(where)
+        self._where = where
         self._watch = watch
+        self._at_once = at_once
         self._staged = 0
 
     @property
     def _loaded(self) -> bool:
         """Whether the files have done their work: they may be gone by now."""
-        note = load.noted(self._watch.note)
-        return note is not None and note.done
+        return Notes.read(self._watch.note).done
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         """Prepare both; the files first, as an occupied folder must not leave a new index behind."""
         if not self._loaded:
+            shape(self._staging, plan.target, collection, plan)
             self._staging.prepare(collection, plan)
         self._target.prepare(collection, plan)
 
@@ -133,13 +161,16 @@ class StagedTarget:
             if self._staged:
                 self._load(cast("BulkLoader", self._target))
         self._target.finish()
-        load.done(self._watch)
+        notes = Notes.read(self._watch.note)
+        if not notes.done:
+            notes.done = True
+            notes.save()
 
     def _load(self, loader: BulkLoader) -> None:
-        progress = load.load(loader, self._uri, self._watch)
+        records = load.load(loader, self._files.units(self._where), self._watch, self._at_once)
         failpoint("staging.load_done")
-        counted = f"the target says it loaded {progress.records:,} records, {self._staged:,} were staged"
-        self._watch.log("info" if progress.records == self._staged else "warning", counted)
+        counted = f"the target says it loaded {records:,} records, {self._staged:,} were staged"
+        self._watch.log("info" if records == self._staged else "warning", counted)
 
     def close(self) -> None:
         """Close both. Safe twice."""

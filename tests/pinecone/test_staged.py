@@ -15,7 +15,7 @@ import pytest
 from migrator.connectors.pinecone import freshness
 from migrator.errors import PlanError, TransientError
 from migrator.local_pinecone.engine import ApiError, imports
-from migrator.model import Follow, LoadProgress
+from migrator.model import Follow, LoadProgress, LoadUnit
 from migrator.pinecone_protocol import limits
 from migrator.service import PlanOptions
 from migrator.staging import load
@@ -369,11 +369,11 @@ class Forgetful:
     def __init__(self):
         self.begun = ["of-before"]
 
-    def load(self, _uri):
+    def load(self, _unit):
         self.begun.append("ours")
         raise TransientError("the answer was lost")
 
-    def loads(self, _uri):
+    def loads(self, _unit):
         return self.begun[::-1]
 
     def poll(self, job):
@@ -384,6 +384,6 @@ def test_a_start_whose_answer_was_lost_is_found_again_and_a_job_of_before_is_not
     watch = load.Watch(tmp_path / "import.json", lambda _seconds: None, lambda *_: None, lambda _doing, action: action(), lambda *_: None, lambda: False)
     loader = Forgetful()
     with pytest.raises(TransientError):
-        load.load(loader, "s3://bucket/x", watch)
-    assert load.load(loader, "s3://bucket/x", watch).records == len("ours")
+        load.load(loader, [LoadUnit("s3://bucket/x")], watch)
+    assert load.load(loader, [LoadUnit("s3://bucket/x")], watch) == len("ours")
     assert loader.begun == ["of-before", "ours"]

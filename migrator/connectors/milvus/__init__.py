@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from migrator.connectors.milvus.examine import examine
 from migrator.connectors.milvus.options import read_options
+from migrator.connectors.milvus.shaping import shaper
 from migrator.connectors.milvus.source import MilvusSource
 from migrator.connectors.milvus.target import MilvusTarget
 from migrator.connectors.milvus.wire import Wire
@@ -15,7 +16,7 @@ from migrator.model import Capabilities
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
-__all__ = ["capabilities", "examine", "open_source", "open_target"]
+__all__ = ["capabilities", "examine", "open_source", "open_target", "shaper"]
 
 
 def capabilities(endpoint: Endpoint | None = None) -> Capabilities:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 from pymilvus.grpc_gen import milvus_pb2 as pb
@@ -39,9 +39,21 @@ _TYPES = {
 """The fields that give back what sources call a value of these types, exactly."""
 
 
+class Server(Protocol):
+    """What of a connection decides on a schema."""
+
+    @property
+    def release(self) -> tuple[int, int]: ...
+    @property
+    def product(self) -> str: ...
+    @property
+    def lease(self) -> object | None:
+        """Not None for Milvus Lite."""
+
+
 def create(wire: Wire, name: str, collection: Collection, plan: Plan, settings: Settings) -> None:
     """Create ``name`` with its index, and load it, so that it can be read from the first record on."""
-    schema = _schema(wire, name, collection, plan, settings)
+    schema = schema_of(wire, name, collection, plan, settings)
     request = pb.CreateCollectionRequest(
         collection_name=name, schema=schema.SerializeToString(), shards_num=settings.shards, consistency_level=settings.consistency
     )
@@ -50,7 +62,8 @@ def create(wire: Wire, name: str, collection: Collection, plan: Plan, settings: 
     wire.call("CreateCollection", request, f"create {name}")
 
 
-def _schema(wire: Wire, name: str, collection: Collection, plan: Plan, settings: Settings) -> Any:
+def schema_of(server: Server, name: str, collection: Collection, plan: Plan, settings: Settings) -> Any:
+    """Return the ``CollectionSchema`` that a collection for ``collection`` gets on ``server``. Raise ``PlanError`` for what it cannot hold."""
     if collection.dimension > MAX_DIMENSION:
         raise PlanError(f"{collection.dimension} dimensions are more than the {MAX_DIMENSION} Milvus takes", fix="choose another target")
     schema = schema_pb2.CollectionSchema(name=name, enable_dynamic_field=settings.dynamic, description=MARK)
@@ -62,12 +75,12 @@ def _schema(wire: Wire, name: str, collection: Collection, plan: Plan, settings:
         vector = schema.fields.add(name=settings.vector_field or "vector", data_type=Type.FloatVector)
         vector.type_params.add(key="dim", value=str(collection.dimension))
     if collection.sparse:
-        _add_sparse(wire, schema, settings)
+        _add_sparse(server, schema, settings)
     if settings.namespace_mode == "partition_key" and needs_namespace_field(collection, plan, settings):
         field = schema.fields.add(name=settings.namespace_field or "namespace", data_type=Type.VarChar, is_partition_key=True)
         field.type_params.add(key="max_length", value=str(NAMESPACE_LENGTH))
     if not settings.dynamic:
-        _add_columns(wire, schema, collection)
+        _add_columns(server, schema, collection)
     taken = [field.name for field in schema.fields]
     for field in taken:
         if taken.count(field) > 1:
@@ -86,22 +99,22 @@ def needs_namespace_field(collection: Collection, plan: Plan, settings: Settings
     return any(name != DEFAULT_NAMESPACE for name in collection.namespaces)
 
 
-def _add_sparse(wire: Wire, schema: Any, settings: Settings) -> None:
-    if wire.release < (2, 4):
+def _add_sparse(server: Server, schema: Any, settings: Settings) -> None:
+    if server.release < (2, 4):
         raise PlanError(
-            f"the source has sparse vectors, and {wire.product} has none (they came with Milvus 2.4)",
+            f"the source has sparse vectors, and {server.product} has none (they came with Milvus 2.4)",
             fix="use a newer server or Milvus Lite",
             code="sparse_unsupported",
         )
     # a server has no nullable vectors and takes an empty sparse one instead; Lite refuses an empty one
-    schema.fields.add(name=settings.sparse_field or "sparse", data_type=Type.SparseFloatVector, nullable=wire.lease is not None)
+    schema.fields.add(name=settings.sparse_field or "sparse", data_type=Type.SparseFloatVector, nullable=server.lease is not None)
 
 
-def _add_columns(wire: Wire, schema: Any, collection: Collection) -> None:
+def _add_columns(server: Server, schema: Any, collection: Collection) -> None:
     """Add one typed field for each metadata field the source declares."""
     if not collection.fields:
         raise PlanError("dynamic=false needs the source to declare its metadata fields, and it declares none", fix="leave dynamic=false out")
-    nullable = wire.release >= (2, 5)
+    nullable = server.release >= (2, 5)
     for name, kind in collection.fields.items():
         if not NAME.fullmatch(name) or len(name) > MAX_NAME or name in RESERVED_KEYS:
             raise PlanError(f"the metadata field {name!r} cannot be the name of a Milvus field", fix="leave dynamic=false out, or rename it", code="bad_name")

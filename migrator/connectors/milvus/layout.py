@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pymilvus.grpc_gen import milvus_pb2 as pb
 from pymilvus.grpc_gen import schema_pb2
 
-from migrator.connectors.milvus.names import KeyEscape
+from migrator.connectors.milvus.names import RESERVED_KEYS
 from migrator.errors import PermanentError, PlanError
+from migrator.key_escape import KeyEscape
 from migrator.model import Finding, IdType, Metric
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Layout:
 
     def escape(self) -> KeyEscape:
         """Return the renaming of metadata keys this collection needs."""
-        return KeyEscape({*self.fields, *self.ignored})
+        return KeyEscape({*self.fields, *self.ignored, *RESERVED_KEYS})
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what reading this collection leaves out."""
@@ -126,13 +127,19 @@ def exists(wire: Wire, collection: str) -> bool:
 def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:
     """Return the layout of ``collection``. Raise ``PlanError`` when a field named by an option is not there or unfit."""
     answer = wire.call("DescribeCollection", pb.DescribeCollectionRequest(collection_name=collection), f"describe {collection}")
-    proto = answer.schema
+    layout = layout_of(answer.schema, collection, settings, lite=wire.lease is not None)
+    metric, index_type = describe_index(wire, collection, layout.vector or layout.sparse)
+    marked = layout.marked or any(pair.key == MARKER for pair in answer.properties)
+    return replace(layout, marked=marked, metric=metric, index_type=index_type, shards=answer.shards_num)
+
+
+def layout_of(proto: Any, collection: str, settings: Settings, *, lite: bool) -> Layout:
+    """Return the layout of a ``CollectionSchema`` as far as it says: no index, no shards."""
     fields = {field.name: field for field in proto.fields}
     key = _key(fields, settings, collection)
     vector, sparse, ignored = _vectors(fields, settings, collection)
     namespace = _namespace(fields, settings, collection)
     roles = {key.name, vector, sparse, namespace.name if namespace else None, *ignored}
-    metric, index_type = describe_index(wire, collection, vector or sparse)
     return Layout(
         collection=collection,
         key=_scalar(key),
@@ -143,15 +150,15 @@ def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:
         namespace=namespace,
         scalars=tuple(_scalar(field) for field in proto.fields if field.name not in roles and not field.is_dynamic),
         dynamic=proto.enable_dynamic_field,
-        marked=MARKER in proto.description or any(pair.key == MARKER for pair in answer.properties),
-        metric=metric,
-        index_type=index_type,
+        marked=MARKER in proto.description,
+        metric=None,
+        index_type="",
         ignored=ignored,
         functions=bool(proto.functions),
         partition_key=any(field.is_partition_key for field in proto.fields),
-        lite=wire.lease is not None,
+        lite=lite,
         in_field=settings.namespace_mode == "partition_key",
-        shards=answer.shards_num,
+        shards=settings.shards,
     )
 
 

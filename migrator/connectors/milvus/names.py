@@ -1,7 +1,6 @@
 """Names both ways: metadata keys that collide with fields, namespaces as partition or collection names, values in filters.
 
-Keys. A key that is a field's name, or one that Milvus keeps for itself, followed by any number of underscores, gets one more
-underscore: ``id`` -> ``id_``, ``id_`` -> ``id__``. Taking one off undoes it, so no two keys ever meet.
+Keys that are a field's name, or one that Milvus keeps for itself, are escaped (``migrator.key_escape``).
 
 Namespaces. A namespace that is a plain identifier names its partition or collection; any other becomes ``ns__`` and its UTF-8
 bytes with letters and digits kept and the rest as ``_`` and two hex digits: ``a b`` -> ``ns__a_20b``. The default namespace is the
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.connectors.milvus.options import MAX_NAME, NAME
 from migrator.model import DEFAULT_NAMESPACE
-from migrator.records import dump_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,26 +24,6 @@ RESERVED_KEYS = frozenset({"$meta", "_seq", "_partition"})
 _PREFIX = "ns__"
 _SEPARATOR = "__"
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-
-class KeyEscape:
-    """Renames the metadata keys a collection cannot take, and back."""
-
-    def __init__(self, fields: Iterable[str]) -> None:
-        names = "|".join(re.escape(name) for name in sorted({*fields, *RESERVED_KEYS}))
-        self.reserved = re.compile(f"(?:{names})_*")
-        self.suspects = f'"(?:{names})_*":'
-        """A pattern for Arrow's RE2 that finds every canonical JSON text in which a key may need renaming."""
-
-    def escape(self, text: str) -> str:
-        """Return canonical metadata with its top-level keys made acceptable."""
-        return dump_json({self.escape_key(key): value for key, value in parse_json(text).items()})
-
-    def escape_key(self, key: str) -> str:
-        return f"{key}_" if self.reserved.fullmatch(key) else key
-
-    def unescape_key(self, key: str) -> str:
-        return key[:-1] if key.endswith("_") and self.reserved.fullmatch(key[:-1]) else key
 
 
 def encode_namespace(namespace: str) -> str:

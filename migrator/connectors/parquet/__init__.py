@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from migrator import endpoints
 from migrator.connectors.parquet.discover import find
@@ -14,28 +10,28 @@ from migrator.connectors.parquet.encode import ParquetFormat
 from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.vectors import CODECS
-from migrator.datasets.manifest import MANIFEST
+from migrator.datasets import addresses
+from migrator.datasets.manifest import stored_files
 from migrator.datasets.naming import LONGEST_NAME, folder_of
 from migrator.datasets.places import S3_OPTIONS, place_of
 from migrator.datasets.target import DatasetTarget
 from migrator.errors import ConfigError
-from migrator.model import DEFAULT_NAMESPACE, Capabilities, StoredFile
+from migrator.model import DEFAULT_NAMESPACE, Capabilities, LoadUnit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migrator.model import Endpoint
+    from migrator.model import Endpoint, StoredFile
 
-__all__ = ["address", "capabilities", "examine", "files", "open_source", "open_target", "server", "spells"]
+__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "spells", "units"]
 
+address = addresses.address
+server = addresses.server
 TARGET_OPTIONS = S3_OPTIONS | {"compression", "overwrite"}
-_PLAIN_ADDRESS = re.compile(r"s3://[A-Za-z0-9._/=+@,-]+")
-"""Programs disagree on what a percent sign or a space in an address means."""
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
-    return Capabilities(max_namespace_bytes=LONGEST_NAME, merges=False, batch_records=10_000, concurrent_writes=4)
+    return Capabilities(max_namespace_bytes=LONGEST_NAME, merges=False, batch_records=10_000, concurrent_writes=4, stages_for=frozenset({"pinecone"}))
 
 
 def open_source(endpoint: Endpoint) -> ParquetSource:
@@ -55,27 +51,16 @@ def open_target(endpoint: Endpoint) -> DatasetTarget:
 def files(endpoint: Endpoint) -> Iterator[StoredFile]:
     """Yield the data files of a dataset with the ``sha256`` its manifest says; then the manifest, where there is one."""
     dataset = find(endpoint)
-    for file in dataset.files:
-        yield StoredFile(file.path, dataset.place.show(file.path), file.bytes, file.sha256)
-    if dataset.manifest is not None and (content := dataset.place.load(MANIFEST)) is not None:
-        yield StoredFile(MANIFEST, dataset.place.show(MANIFEST), len(content), hashlib.sha256(content).hexdigest())
+    return stored_files(dataset.place, [(file.path, file.bytes, file.sha256) for file in dataset.files], listed=dataset.manifest is not None)
 
 
-def address(endpoint: Endpoint) -> str:
-    """Return where the dataset lies, as other programs name it. Raise ``ConfigError`` for a bucket's address that they could read in two ways."""
-    if not endpoint.resource.startswith("s3://"):
-        return Path(endpoint.resource).absolute().as_uri()
-    uri = endpoint.resource.rstrip("/")
-    if not _PLAIN_ADDRESS.fullmatch(uri):
-        message = f"{uri} has characters that programs read in several ways"
-        raise ConfigError(message, fix="stage under a prefix of ASCII letters, digits and ._/=+@,-", code="bad_endpoint")
-    return uri
+def units(endpoint: Endpoint) -> list[LoadUnit]:
+    """Return the whole dataset: a bulk load of it is one job."""
+    return [LoadUnit(address(endpoint))]
 
 
-def server(endpoint: Endpoint) -> str:
-    """Return the S3 server of a bucket that is not on AWS, "" for the others and for folders."""
-    given = endpoint.options.get("endpoint", "")
-    return "" if (urlsplit(given).hostname or "").endswith(_AMAZON) else given
+def columns(_endpoint: Endpoint) -> None:
+    """Return nothing: the columns' names are those that Pinecone's bulk import knows."""
 
 
 def spells(namespace: str) -> bool:

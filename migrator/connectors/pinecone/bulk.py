@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from migrator.connectors.pinecone.control import Control, Index
     from migrator.connectors.pinecone.options import Settings
+    from migrator.model import LoadUnit
 
 
 def check(settings: Settings, index: Index | None, uri: str, server: str, controller: str) -> list[Finding]:
@@ -66,13 +67,15 @@ class BulkImport:
         self._integration = integration
         self._index: Any = control.client.index(host=index.host)
 
-    def load(self, uri: str) -> str:
-        """Start to import the folder ``uri`` (s3://…, gs://… or an Azure address) and return the job's id; the first bad record ends it."""
+    def load(self, unit: LoadUnit) -> str:
+        """Start to import the folder of ``unit`` (s3://…, gs://… or an Azure address) and return the job's id; the first bad record ends it."""
+        uri = unit.address
         started = self._call(f"import {uri}", lambda: self._index.start_import(uri=uri, error_mode="abort", integration_id=self._integration))
         return str(started.id)
 
-    def loads(self, uri: str) -> list[str]:
-        """Return the ids of all imports from ``uri`` that Pinecone remembers, newest first."""
+    def loads(self, unit: LoadUnit) -> list[str]:
+        """Return the ids of all imports of ``unit`` that Pinecone remembers, newest first."""
+        uri = unit.address
         found = self._call("list the imports", lambda: [one for one in self._index.list_imports() if one.uri.rstrip("/") == uri.rstrip("/")])
         return [str(one.id) for one in sorted(found, key=lambda one: str(one.created_at), reverse=True)]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from migrator.connectors.pinecone.control import Control, Index
     from migrator.connectors.pinecone.options import Settings
     from migrator.connectors.pinecone.wire import Item
-    from migrator.model import Collection, Finding, LoadProgress, Metric, Plan, Rejected
+    from migrator.model import Collection, Finding, LoadProgress, LoadUnit, Metric, Plan, Rejected
 
 
 class PineconeTarget:
@@ -154,13 +154,13 @@ class PineconeTarget:
         """Return what to know before the index imports from ``uri``. Raise ``PlanError`` when it cannot."""
         return bulk.check(self._settings, self._control.find(), uri, server, self._control.address)
 
-    def load(self, uri: str) -> str:
-        """Start to import the folder ``uri`` and return the import's id."""
-        return self._importer().load(uri)
+    def load(self, unit: LoadUnit) -> str:
+        """Start to import ``unit`` and return the import's id."""
+        return self._importer().load(unit)
 
-    def loads(self, uri: str) -> list[str]:
-        """Return the imports from ``uri``, newest first."""
-        return self._importer().loads(uri)
+    def loads(self, unit: LoadUnit) -> list[str]:
+        """Return the imports of ``unit``, newest first."""
+        return self._importer().loads(unit)
 
     def poll(self, job: str) -> LoadProgress:
         """Return how far an import is. Raise ``PermanentError`` with Pinecone's reason when it failed."""

@@ -1,0 +1,57 @@
+"""Files that are there already, as the staging side of a staged run: what is written to them is only counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.errors import PermanentError, PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from migrator.model import Collection, ColumnRoles, Endpoint, Plan
+    from migrator.protocols import Shaper, StagingArea
+
+
+class StandingFiles:
+    """A staging area that an earlier dump filled."""
+
+    def __init__(self, files: StagingArea, where: Endpoint) -> None:
+        self._files = files
+        self._where = where
+        self._fitting = 0
+
+    def shape_with(self, shaper: Shaper) -> None:
+        """Raise ``PlanError`` unless the files have the columns of ``shaper``."""
+        found = self._files.columns(self._where)
+        if found is not None and found != shaper.roles:
+            message = f"the files of {self._where.resource} hold {_told(found)}, and the target loads {_told(shaper.roles)}"
+            raise PlanError(
+                message, fix="dump again for this target, or name its fields with id_field=, vector_field=, namespace_field=", code="columns_differ"
+            )
+
+    def prepare(self, collection: Collection, plan: Plan) -> None:
+        """Do nothing: the files are there."""
+
+    def write(self, batch: pa.RecordBatch, part: str) -> None:
+        """Do nothing: the records are there."""
+
+    def keep(self, parts: Mapping[str, int]) -> None:
+        """Count the records that the target can hold."""
+        self._fitting = sum(parts.values())
+
+    def finish(self) -> None:
+        """Raise ``PermanentError`` when the files hold others as well: a bulk load takes whole files."""
+        held = sum(unit.records for unit in self._files.units(self._where))
+        if held != self._fitting:
+            message = f"the files of {self._where.resource} hold {held:,} records, and {self._fitting:,} of them are fit for the target"
+            raise PermanentError(message, fix="look at the rejected records; dump again with the same plan, which leaves them out", code="files_unfit")
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+
+def _told(roles: ColumnRoles) -> str:
+    return ", ".join(f"{role} in {name}" for role, name in roles.to_json().items() if role != "reserved")
