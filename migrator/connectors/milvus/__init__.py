@@ -34,6 +34,8 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         max_batch_bytes=12 << 20,
         changes_unseen=settings is None or settings.path is None,  # Milvus Lite locks its file
         concurrent_writes=2,
+        bulk_loads=settings is None or settings.path is None,
+        concurrent_loads=settings.import_jobs if settings is not None else 1,
     )
 
 

@@ -27,11 +27,14 @@ OPTIONS = frozenset(
         *("uri", "token", "user", "password", "database", "secure", "server_name", *TLS_FILES, "connect_timeout", "timeout"),
         *("namespace_mode", "namespace_field", "id_field", "vector_field", "sparse_field"),
         *("shards", "index_type", "index_params", "dynamic", "consistency", "id_length"),
+        *("import_jobs", "rest_uri", "access_key", "secret_key"),
     }
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_NAME = 255
 """Milvus Limits: names have at most 255 characters. Lite accepts any name, so nothing but this check refuses one."""
+
+_MANAGED_HOSTS = (".zillizcloud.com", ".zilliz.com")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,25 @@ class Settings:
     dynamic: bool = True
     consistency: int = CONSISTENCY["bounded"]
     id_length: int = 512
+    import_jobs: int = 2
+    """Bulk loads of parts under way at once."""
+    rest_uri: str = ""
+    access_key: str = field(default="", repr=False)
+    """Of the bucket that Zilliz Cloud is to import from; a server has its own."""
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def managed(self) -> bool:
+        """Whether this is a cluster of Zilliz Cloud, whose import jobs are asked for at its control plane."""
+        return self.host.removesuffix(".cn").endswith(_MANAGED_HOSTS)
+
+    @property
+    def rest_address(self) -> str:
+        """Where the REST interface is: servers have it at the port of gRPC."""
+        if self.rest_uri or not self.managed:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return self.rest_uri or f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+        return "https://api.cloud.zilliz.com" + (".cn" if self.host.endswith(".cn") else "")
 
     @property
     def address(self) -> str:
@@ -97,7 +119,8 @@ def read_options(endpoint: Endpoint) -> Settings:
         dynamic=flag(endpoint, "dynamic", default=True),
         consistency=CONSISTENCY[_choice(endpoint, "consistency", tuple(CONSISTENCY), "bounded")],
         id_length=whole_number(endpoint, "id_length", default=512, most=65_535),
-        **{name: checked_name(name, options[name]) for name in ("namespace_field", "id_field", "vector_field", "sparse_field") if options.get(name)},
+        import_jobs=whole_number(endpoint, "import_jobs", default=2, most=100),
+        **_texts(endpoint),
     )
 
 
@@ -130,6 +153,21 @@ def _address(endpoint: Endpoint) -> tuple[Path | None, str, int, bool, str]:
         raise ConfigError(f"uri={uri} is no address of a Milvus server", fix="write http://host:19530, https://host:19530 or ./demo.db", code="bad_option")
     secure = parts.scheme == "https"
     return None, parts.hostname, port or (443 if secure else 19530), secure, parts.path.strip("/")
+
+
+def _texts(endpoint: Endpoint) -> dict[str, str]:
+    """Return the options that are text, checked; names of fields among them."""
+    given = {name: text for name, text in endpoint.options.items() if text}
+    fields = {name: checked_name(name, given[name]) for name in ("namespace_field", "id_field", "vector_field", "sparse_field") if name in given}
+    keys = {name: secrets.resolve(given[name], option=name) for name in ("access_key", "secret_key") if name in given}
+    return fields | keys | {"rest_uri": _rest(given.get("rest_uri", ""))}
+
+
+def _rest(uri: str) -> str:
+    parts = urlsplit(uri)
+    if uri and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.path.strip("/") or parts.query or parts.fragment):
+        raise ConfigError(f"rest_uri={uri} is no address of a REST interface", fix="write https://host:port", code="bad_option")
+    return uri.rstrip("/")
 
 
 def hosted() -> bool:

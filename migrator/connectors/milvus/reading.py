@@ -177,22 +177,29 @@ def _load(wire: Wire, name: str) -> None:
         wire.call("LoadCollection", request, f"load {name}")
 
 
+def is_loaded(wire: Wire, name: str) -> bool:
+    """Return whether collection ``name`` is in memory, and so can be queried."""
+    state = wire.call("GetLoadState", pb.GetLoadStateRequest(collection_name=name), f"ask whether {name} is loaded").state
+    return bool(state == common_pb2.LoadStateLoaded)
+
+
 def ensure_loaded(wire: Wire, layout: Layout) -> None:
     """Load the collection into memory unless it is. Raise ``PlanError`` when it has no index."""
     name = layout.collection
-    state = wire.call("GetLoadState", pb.GetLoadStateRequest(collection_name=name), f"ask whether {name} is loaded").state
-    if state == common_pb2.LoadStateLoaded:
+    if is_loaded(wire, name):
         return
     if not layout.index_type and wire.lease is None:
         raise PlanError(
             f"collection {name} has no index on its vector field, so Milvus cannot load it", fix="finish the run that creates it, or create an index"
         )
     _load(wire, name)
-    end = time.monotonic() + wire.settings.timeout
+    end, reached = time.monotonic() + wire.settings.timeout, 0
     while True:
         progress = wire.call("GetLoadingProgress", pb.GetLoadingProgressRequest(collection_name=name), f"load {name}").progress
         if progress >= 100:
             return
+        if progress > reached:  # a large collection takes minutes, as long as it gets on
+            end, reached = time.monotonic() + wire.settings.timeout, progress
         if time.monotonic() > end:
-            raise TransientError(f"collection {name} is loaded to {progress} % only after {wire.settings.timeout} s", fix="resume later, or raise timeout=")
+            raise TransientError(f"collection {name} stays loaded to {progress} % for {wire.settings.timeout} s", fix="resume later, or raise timeout=")
         time.sleep(0.1)

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import threading
-import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pymilvus.grpc_gen import common_pb2
 from pymilvus.grpc_gen import milvus_pb2 as pb
 
-from migrator.connectors.milvus import creation, names, search
+from migrator.connectors.milvus import creation, loading, names, search
+from migrator.connectors.milvus.bulk import importer_for
 from migrator.connectors.milvus.columns import split_batch
 from migrator.connectors.milvus.engine import Engine, engine_for
+from migrator.connectors.milvus.import_reasons import uncancellable
 from migrator.connectors.milvus.layout import Layout, exists, read_layout
 from migrator.connectors.milvus.messages import fields_data
 from migrator.connectors.milvus.names import DEFAULT_PARTITION
 from migrator.connectors.milvus.reading import Place, ensure_loaded, reader_for
+from migrator.connectors.milvus.readying import make_ready
 from migrator.connectors.milvus.source import as_key
-from migrator.errors import PermanentError, PlanError, RejectedRecordsError, TransientError
+from migrator.errors import PlanError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import DEFAULT_NAMESPACE, Collection, Plan, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from migrator.connectors.milvus.bulk import Importer
     from migrator.connectors.milvus.columns import Columns
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.wire import Wire
+    from migrator.model import Finding, LoadProgress, LoadUnit
 
 REQUEST_BYTES = 12 << 20
 """Bytes a write request aims at: Milvus takes 64 MB and works best with 8 to 16."""
 DELETE_KEYS = 1_000
-STUCK_SECONDS = 3600.0
-"""Building the index of one big segment shows no progress for long."""
 
 
 class MilvusTarget:
@@ -49,6 +50,10 @@ class MilvusTarget:
         self._partitions: set[tuple[str, str]] = set()
         self._collection: Collection | None = None
         self._plan: Plan | None = None
+        self._staged = False
+        """Whether rows come by bulk load."""
+        self._shown: set[str] = set()
+        """Collections of which queries see all, unless an import was started since."""
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         self._collection, self._plan = collection, plan
@@ -59,11 +64,16 @@ class MilvusTarget:
             namespaces = sorted(plan.selection.namespaces)
         if self._settings.namespace_mode == "partition_key":
             namespaces = [DEFAULT_NAMESPACE]
+        self._staged = self._staged or plan.route == "staged"
         for namespace in namespaces:
-            try:
-                self._open(self._place(namespace))
-            except ValueError as error:
-                raise PlanError(str(error), fix="use namespace_mode=partition_key", code="bad_name") from None
+            self._open(self._named(namespace))
+
+    def _named(self, namespace: str) -> Place:
+        """Return where ``namespace`` is written. Raise ``PlanError`` when it makes no name."""
+        try:
+            return self._place(namespace)
+        except ValueError as error:
+            raise PlanError(str(error), fix="use namespace_mode=partition_key", code="bad_name") from None
 
     def _place(self, namespace: str) -> Place:
         """Return where ``namespace`` is written. Raise ``ValueError`` when it makes no name."""
@@ -92,7 +102,10 @@ class MilvusTarget:
         layout = creation.checked_layout(self._wire, name, self._collection, self._plan, self._settings)
         creation.index(self._wire, layout, self._collection, self._settings)
         layout = read_layout(self._wire, name, self._settings)
-        ensure_loaded(self._wire, layout)
+        if self._staged:  # loaded once all is imported: to show it in a loaded collection takes 2.3.5 8 s longer
+            loading.check_key(layout, self._settings)
+        else:
+            ensure_loaded(self._wire, layout)
         return layout
 
     def _has_partition(self, collection: str, partition: str) -> bool:
@@ -159,24 +172,45 @@ class MilvusTarget:
 
     def finish(self) -> None:
         for layout in list(self._layouts.values()):
-            name = layout.collection
-            answer = self._wire.call("Flush", pb.FlushRequest(collection_names=[name]), f"flush {name}")
-            if not layout.lite:
-                request = pb.GetFlushStateRequest(collection_name=name, flush_ts=answer.coll_flush_ts[name], segmentIDs=list(answer.coll_segIDs[name].data))
-                _wait(partial(self._unflushed, name, request), f"flush {name}")
-                _wait(partial(self._unindexed, name), f"index {name}")
-            ensure_loaded(self._wire, layout)
+            make_ready(self._wire, layout, imported=self._staged)
 
-    def _unflushed(self, name: str, request: Any) -> int:
-        return 0 if self._wire.call("GetFlushState", request, f"flush {name}").flushed else 1
+    def loadable(self, uri: str, server: str) -> list[Finding]:
+        """Return what to know before Milvus imports from ``uri``. Raise ``PlanError`` when it cannot."""
+        return loading.check(self._settings, uri, server)
 
-    def _unindexed(self, name: str) -> int:
-        """Return how many rows wait to be indexed. Raise ``PermanentError`` when the build failed."""
-        found = self._wire.call("DescribeIndex", pb.DescribeIndexRequest(collection_name=name), f"index {name}").index_descriptions
-        for index in found:
-            if index.state == common_pb2.IndexState.Failed:
-                raise PermanentError(f"Milvus could not build the index of {name}: {index.index_state_fail_reason}", fix="choose another index_type=")
-        return sum(max(index.pending_index_rows, index.total_rows - index.indexed_rows) for index in found)
+    def load(self, unit: LoadUnit) -> str:
+        """Start to import the files of ``unit`` into the collection, and in partition mode the partition, of its namespace; return the job."""
+        place = self._named(unit.namespace)
+        self._staged = True
+        self._open(place)
+        self._shown.discard(place.collection)
+        return self._importer.start(place, unit.files)
+
+    def loads(self, unit: LoadUnit) -> list[str]:
+        """Return the imports of just the files of ``unit`` that Milvus remembers, newest first."""
+        place = self._named(unit.namespace)
+        return self._importer.started(place, unit.files) if exists(self._wire, place.collection) else []
+
+    def poll(self, job: str) -> LoadProgress:
+        """Return how far an import is. Raise ``PermanentError``: ``import_failed`` with Milvus's reason, or ``not_found``."""
+        return self._importer.poll(job)
+
+    def cancel(self, job: str) -> None:
+        """Raise ``PermanentError`` (``not_supported``): Milvus ends no import."""
+        raise uncancellable(job)
+
+    def holds(self, unit: LoadUnit, ids: Sequence[str]) -> bool:
+        """Return whether any of ``ids`` is where ``unit`` is loaded to: what is left to ask when Milvus has forgotten its imports."""
+        place = self._named(unit.namespace)
+        layout = self._open(place)
+        if place.collection not in self._shown:
+            make_ready(self._wire, layout, imported=True)
+            self._shown.add(place.collection)
+        return loading.holds(self._wire, layout, place, ids)
+
+    @cached_property
+    def _importer(self) -> Importer:
+        return importer_for(self._wire, self._settings)
 
     def delete(self, ids: Sequence[str], namespace: str) -> None:
         """Remove ``ids`` from ``namespace``; those that are not there are no error."""
@@ -202,19 +236,6 @@ class MilvusTarget:
     def close(self) -> None:
         """Release the connection; the last user of a Milvus Lite file releases the file. Safe twice."""
         self._wire.close()
-
-
-def _wait(remaining: Callable[[], int], what: str) -> None:
-    """Wait until nothing remains. Raise ``TransientError`` when the number stays the same for ``STUCK_SECONDS``."""
-    left, pause, end = remaining(), 0.05, time.monotonic() + STUCK_SECONDS
-    while left:
-        if time.monotonic() > end:
-            raise TransientError(f"Milvus makes no progress ({what}, {left} left)", fix="look at the server, then resume")
-        time.sleep(pause)
-        pause = min(1.0, pause * 1.5)
-        before, left = left, remaining()
-        if left != before:
-            end = time.monotonic() + STUCK_SECONDS
 
 
 def _by_namespace(batch: pa.RecordBatch, *, together: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
