@@ -13,11 +13,12 @@ from ui import stores
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
-FILES = frozenset({"faiss", "parquet"})
+FILES = frozenset({"faiss", "numpy", "parquet"})
 """The connectors whose resource is a path, or a bucket."""
 ADDRESSES = {
     "milvus": {"uri": "MILVUS_URI"},
     "pinecone": {"controller": "PINECONE_CONTROLLER_HOST", "host": ""},
+    "numpy": {"endpoint": "AWS_ENDPOINT_URL"},
     "parquet": {"endpoint": "AWS_ENDPOINT_URL"},
 }
 """The options that say where a store is, with the variable of the environment that says it otherwise."""

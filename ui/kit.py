@@ -63,7 +63,8 @@ def failure(message: str, fix: str = "") -> None:
 
 def _sentence(text: str) -> str:
     """Return ``text`` harmless to Markdown, beginning with a capital unless it begins with a name."""
-    return plain(text[:1].upper() + text[1:] if text[:2].islower() else text)
+    word = text.partition(" ")[0].rstrip(":,")
+    return plain(text[:1].upper() + text[1:] if word[:2].islower() and word.isalpha() else text)
 
 
 def nothing_yet(message: str, page: str, action: str, icon: str = ":material/inbox:") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import streamlit as st
 
 from migrator import secrets
+from migrator.connectors import REGISTRY
 from migrator.errors import ConfigError
 from migrator.service import bulk_loads
 from ui import endpoint_card, hosting, state, stores
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 SIDE = "staging"
 STORE = stores.PARQUET
-"""What the files are made by: the store whose files others can load."""
+"""The fields that say where the files are: the same for every kind of file."""
+KINDS = {"parquet": "Parquet", "numpy": "NumPy"}
+"""The stores whose files others can load. A kind that is not there yet is not offered."""
+KIND = "staging_kind"
 ROUTES = {"direct": "Direct", "staged": "Staged files"}
 PLACE = stores.Field(
     "",
@@ -40,7 +45,11 @@ def endpoint() -> str | None:
     if route() == "direct" or "" not in values:
         return None
     given = {secret.name: secrets.stash(typed) for secret in STORE.secrets if (typed := _held(secret.name))}
-    return hosting.check(endpoint_card.composed(STORE, values, given), state.service().home)
+    return hosting.check(endpoint_card.composed(replace(STORE, connector=_kind()), values, given), state.service().home)
+
+
+def _kind() -> str:
+    return str(st.session_state.get(KIND, STORE.connector))
 
 
 def _held(name: str) -> str:
@@ -52,14 +61,15 @@ def filled(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"plan_route": plan.route}
     if plan.staging is None:
         return found
-    if plan.staging.connector != STORE.connector:
-        message = f"the plan stages its files in {plan.staging.connector}, and only {STORE.label} files can be loaded by other stores"
+    if plan.staging.connector not in KINDS:
+        message = f"the plan stages its files in {plan.staging.connector}, and only {' or '.join(KINDS.values())} files can be loaded by other stores"
         raise ConfigError(message, fix=f"write staging: {STORE.connector}:s3://bucket/prefix", code="staging_unsuitable")
     options = {name: value for name, value in plan.staging.options.items() if not value.startswith("session:")}
     asked = {field.name for field in FIELDS}
     values = {name: value for name, value in options.items() if name in asked}
     values |= {"": plan.staging.resource, "*": endpoint_card.as_text({name: value for name, value in options.items() if name not in asked})}
     names = [*asked, *(secret.name for secret in STORE.secrets)]
+    found[KIND] = plan.staging.connector
     return found | {endpoint_card.field_key(SIDE, STORE, name): values.get(name, "") for name in names}
 
 
@@ -80,8 +90,17 @@ def draw() -> None:
     if route() == "direct":
         return
     with st.container(border=True):
+        _ask_kind()
         endpoint_card.ask(SIDE, STORE, PLACE)
         with st.expander("Bucket settings", icon=":material/tune:", key=f"{SIDE}_more"):
             endpoint_card.ask_secrets(SIDE, STORE, endpoint_card.ENTER)
             for field in FIELDS[1:]:
                 endpoint_card.ask(SIDE, STORE, field)
+
+
+def _ask_kind() -> None:
+    """Draw the choice of files where there is one, or one that is not there was opened."""
+    kinds = [kind for kind in KINDS if kind in REGISTRY or kind == _kind()]
+    if len(kinds) > 1:
+        st.session_state.setdefault(KIND, STORE.connector)
+        st.segmented_control("Files", kinds, format_func=KINDS.__getitem__, required=True, key=KIND, **KEEP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator import connectors
 
@@ -165,7 +165,8 @@ PINECONE = Store(
     scaling="mode=Dedicated&node_type=b1, or of a pod index replicas=2",
     droppable=True,
 )
-KNOWN = (FAISS, MILVUS, PARQUET, PINECONE)
+NUMPY = replace(PARQUET, connector="numpy", label="NumPy", uploads=(), upload_hint="")
+KNOWN = (FAISS, MILVUS, NUMPY, PARQUET, PINECONE)
 
 
 def offered(side: str) -> list[Store]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -34,12 +35,9 @@ def read(path: str, what: str) -> str:
 
 
 def _converted(text: str) -> Conversion:
-    kind = kind_of_config(text)
-    if kind == "migration":
-        fix = "give the two ends yourself: python -m migrator copy faiss:./index milvus:collection?uri=…"
-        raise ConfigError("the migration.yaml of milvus-migration cannot be converted yet", fix=fix, code="not_available")
-    if kind == "plan":
-        raise ConfigError("this is no config.json; if it is a plan, it needs no converting", fix="python -m migrator run FILE", code="bad_config")
+    if kind_of_config(text) == "plan":
+        message = "this is no config.json and no migration.yaml; if it is a plan, it needs no converting"
+        raise ConfigError(message, fix="python -m migrator run FILE", code="bad_config")
     return convert_config(text)
 
 
@@ -65,8 +63,10 @@ def _say(found: Conversion, path: str | None) -> None:
     output.findings([asdict(note) for note in found.notes])
     lines = [f"export {variable}=…   # the plan names it in place of the key in the file" for variable in found.secrets]
     if found.action == "copy":
-        commands = _commands(found, path or "plan.yaml")
+        file = path or "plan.yaml"
+        commands = _commands(found, file)
         lines += [commands[0]] if len(commands) == 1 else ["in this order:", *commands]
+        lines += [f"or all of it in one: {_on_file('run', file)}"] if found.plan.route == "staged" else []
     sys.stderr.write("\n".join(lines) + "\n")
 
 
@@ -78,7 +78,12 @@ def _commands(found: Conversion, path: str = "plan.yaml") -> list[str]:
     if found.action == "reset":
         return [reset]
     before = [reset] if found.reset_first else []
-    return [*before, f"python -m migrator run {path}", *map(command, found.then)]
+    verbs = ("dump", "load") if found.plan.route == "staged" else ("run",)
+    return [*before, *(_on_file(verb, path) for verb in verbs), *map(command, found.then)]
+
+
+def _on_file(verb: str, path: str) -> str:
+    return f"python -m migrator {verb} {shlex.quote(path)}"
 
 
 def _answer(found: Conversion, path: str | None) -> dict[str, Any]:

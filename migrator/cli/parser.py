@@ -68,11 +68,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("plan", metavar="plan.yaml", help="a file the plan or convert command or the dashboard wrote, or a config.json")
+    parser.add_argument("plan", metavar="plan.yaml", help="a file the plan or convert command or the dashboard wrote, or a config.json or migration.yaml")
 
 
 def _config_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", metavar="config.json", help="the configuration of the Pinecone Index Migrator (migration.yaml is not available yet)")
+    parser.add_argument("config", metavar="config.json | migration.yaml", help="the configuration of the Pinecone Index Migrator, or that of milvus-migration")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:

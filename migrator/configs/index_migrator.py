@@ -6,16 +6,13 @@ Every key is honoured, or a note says why it is not needed. API keys never enter
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from migrator.configs.conversion import Conversion
 from migrator.configs.index_migrator_rules import filter_of, follow_of, mapping_of, namespaces_of
 from migrator.configs.settings import Settings, read_object
 from migrator.errors import ConfigError
 from migrator.model import Endpoint, Finding, Plan, Selection
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WHAT = "config.json"
 KEYS = frozenset(
@@ -39,26 +36,6 @@ _NOT_NEEDED = {
     "parquet_write_back_batch_size": "nothing is written back to the source",
     "prime_index_store": "the ids of the source are enumerated and kept by each run itself (the tool listed them and ended; this copies)",
 }
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What a configuration asks for."""
-
-    action: Literal["copy", "verify", "reset"]
-    plan: Plan
-    """For ``verify`` and ``reset`` only its endpoints, selection and mapping count."""
-    reset_first: bool = False
-    """Whether the stamps in the source are to be removed before the copy."""
-    then: tuple[Plan, ...] = ()
-    """What the configuration means beyond the plan, to be run when it is done."""
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Environment variable -> the API key that the file gives literally; in memory only."""
-
-    @property
-    def notes(self) -> tuple[Finding, ...]:
-        """What became of each key that is not simply honoured."""
-        return self.plan.findings
 
 
 def convert(text: str) -> Conversion:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 import yaml
 
 FileKind = Literal["plan", "config", "migration"]
-_MIGRATION_PARTS = frozenset({"dumper", "loader", "meta", "source", "target"})
+_SIDES, _WORKERS = frozenset({"source", "target"}), frozenset({"dumper", "loader"})
+_SECTION = re.compile(r"^(dumper|loader|source|target)[ \t]*:[ \t]*(#.*)?\r?$", re.MULTILINE)
+"""A section of a migration.yaml on a line of its own: a plan has ``source`` and ``target`` too, with their value beside them."""
 
 
 def kind_of(text: str) -> FileKind:
     """Return ``migration`` for a migration.yaml of milvus-migration, ``config`` for another JSON object than a plan, else ``plan``."""
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):  # tabs between keys are right in JSON and wrong in YAML
-        data = None
     plain = text.lstrip("\ufeff \t\r\n")
-    if isinstance(data, dict):
-        sides = [data.get(name) for name in ("source", "target")]
-        if any(isinstance(side, dict) for side in sides) and {str(key) for key in data} <= _MIGRATION_PARTS:
+    try:
+        node = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)  # not loaded: merged anchors could grow without end
+    except (yaml.YAMLError, RecursionError):  # tabs between keys are right in JSON and wrong in YAML
+        if not plain.startswith("{") and _SECTION.search(text):
             return "migration"
-        if "version" in data:
+        node = None
+    if isinstance(node, yaml.MappingNode):
+        keys = {str(key.value).lower(): value for key, value in node.value}
+        if "version" in keys:
             return "plan"
+        if _WORKERS & keys.keys() or any(_holds_keys(keys.get(side)) for side in _SIDES):
+            return "migration"
     return "config" if plain.startswith("{") else "plan"
+
+
+def _holds_keys(node: Any) -> bool:
+    return isinstance(node, yaml.MappingNode)

@@ -1,4 +1,4 @@
-"""Settings of a foreign JSON file, by key: any case, text where the tool expects a number or a flag, and every key accounted for."""
+"""Settings of a foreign configuration file, by key: any case, text where the tool expects a number or a flag, and every key accounted for."""
 
 from __future__ import annotations
 
@@ -58,9 +58,8 @@ class Settings:
 
     def _take(self, key: str, spelling: str, value: Any, what: str) -> None:
         if key not in self._known:
-            near = self.nearest(key)
-            if near and not key.startswith(("_", "//", "#")) and difflib.SequenceMatcher(None, key, near).ratio() >= _MISSPELT:
-                raise ConfigError(f"{what} has an unknown key {spelling}", fix=f"did you mean {near}?", code="unknown_key")
+            if meant := self.misspelt(key):
+                raise ConfigError(f"{what} has an unknown key {spelling}", fix=f"did you mean {meant}?", code="unknown_key")
             self.unknown.append(spelling)
         elif key in self._values and self._values[key] != value:
             raise ConfigError(f"{what} has {self._spellings[key]} and {spelling} with different values", fix="keep one of them", code="bad_config")
@@ -70,6 +69,16 @@ class Settings:
     def nearest(self, key: str) -> str:
         """Return the known key that is most like ``key``, ``""`` when none is."""
         return next(iter(difflib.get_close_matches(key.lower(), self._known, n=1, cutoff=0.5)), "")
+
+    def misspelt(self, key: str) -> str:
+        """Return the known key that ``key`` is so like that it must be meant, ``""`` when none is."""
+        near = self.nearest(key)
+        alike = near and not key.startswith(("_", "//", "#")) and difflib.SequenceMatcher(None, key, near).ratio() >= _MISSPELT
+        return near if alike else ""
+
+    def secret(self, key: str) -> bool:
+        """Return whether the value of ``key`` is not for messages."""
+        return "key" in key.split("_")
 
     def has(self, key: str) -> bool:
         """Return whether the key has a value; null counts as none."""
@@ -110,8 +119,16 @@ class Settings:
         except (ValueError, OverflowError):
             number = math.nan
         if not (math.isfinite(number) and number >= least):
-            self.refuse(key, f"no number{unit and ' of ' + unit}", f"write a number of {least:g} or more")
+            fix = f"write a number of {least:g} or more" if math.isfinite(least) else "write a number"
+            self.refuse(key, f"no number{unit and ' of ' + unit}", fix)
         return number
+
+    def whole(self, key: str, *, least: int, most: int) -> int | None:
+        """Return a whole number from ``least`` to ``most``, None when it is not given."""
+        number = self.number(key, least=-math.inf)
+        if number is not None and not (number.is_integer() and least <= number <= most):
+            self.refuse(key, "out of range" if number.is_integer() else "no whole number", f"write a whole number from {least} to {most}")
+        return None if number is None else int(number)
 
     def note(self, key: str, message: str, fix: str = "") -> Finding:
         """Return a note on what became of ``key``."""
@@ -119,5 +136,5 @@ class Settings:
 
     def refuse(self, key: str, problem: str, fix: str) -> NoReturn:
         """Raise ``ConfigError`` for the value of ``key``."""
-        shown = "its value" if "key" in key.split("_") else json.dumps(self._values.get(key), ensure_ascii=False)  # an API key is not for messages
+        shown = "its value" if self.secret(key) else json.dumps(self._values.get(key), ensure_ascii=False)
         raise ConfigError(f"{self.spelling(key)}: {shown} is {problem}", fix=fix, code="bad_config")

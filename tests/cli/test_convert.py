@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from migrator import configs
+from migrator import configs, secrets
 from migrator.cli import main
+from migrator.errors import PlanError
+from migrator.service import Service
+from tests.unit.test_migration_yaml import FULL
 
 CONFIG = {"api_key": "canary-key", "source_index": "pods", "target_index": "serverless", "iterate_over_namespaces": True, "batch_size": 100}
 
@@ -80,8 +83,8 @@ def test_what_takes_no_plan_is_given_as_a_command(convert, change, command):
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        ("source:\n  mode: local\ntarget:\n  mode: remote\n", 2, "milvus-migration cannot be converted yet"),
-        ("version: 1\nsource: memory:a\ntarget: memory:b\n", 2, "no config.json"),
+        ("source:\n  mode: local\ntarget:\n  mode: remote\n", 2, "dumper.worker.workMode"),
+        ("version: 1\nsource: memory:a\ntarget: memory:b\n", 2, "no config.json and no migration.yaml"),
         ("{", 2, "no JSON"),
         ("", 2, "no config.json"),
     ],
@@ -97,10 +100,49 @@ def test_a_file_that_is_not_there(convert, capsys):
     assert "nowhere.json" in capsys.readouterr().err
 
 
-def test_migration_yaml_is_not_run_either(convert):
-    code, _, err = convert("source:\n  mode: local\ntarget:\n  mode: remote\n", name="migration.yaml", verb="run")
+def test_migration_yaml_becomes_a_plan_with_the_commands_that_follow(convert):
+    code, out, err = convert(FULL, "-o", "my plan.yaml", name="migration.yaml")
+    assert (code, out) == (0, "")
+    text = Path("my plan.yaml").read_text("utf-8")
+    assert configs.load_plan(text) == configs.convert(FULL).plan
+    assert "canary" not in text
+    lines = err.splitlines()
+    after = lines.index("in this order:")
+    assert lines[after + 1 :] == [
+        "python -m migrator dump 'my plan.yaml'",
+        "python -m migrator load 'my plan.yaml'",
+        "or all of it in one: python -m migrator run 'my plan.yaml'",
+    ]
+    assert {line.split("=")[0] for line in lines if line.startswith("export ")} == {
+        "export AWS_ACCESS_KEY_ID",
+        "export AWS_SECRET_ACCESS_KEY",
+        "export MILVUS_PASSWORD",
+    }
+
+
+def test_migration_yaml_as_json(convert):
+    code, out, _ = convert(FULL, "--json", name="migration.yaml")
+    answer = json.loads(out)
+    assert (code, answer["action"]) == (0, "copy")
+    assert answer["commands"] == ["python -m migrator dump plan.yaml", "python -m migrator load plan.yaml"]
+    assert set(answer["environment"]) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MILVUS_PASSWORD"}
+
+
+def test_migration_yaml_is_run_as_it_is(convert, monkeypatch):
+    """As far as the look at both ends: by then the plan is the converted one, and its references stand for what the file gives."""
+    seen = []
+
+    def look(service, plan):
+        seen.append((plan, secrets.resolve(plan.staging.options["secret_key"], option="secret_key")))
+        raise PlanError("far enough")
+
+    monkeypatch.setattr(secrets, "_provided", {})
+    monkeypatch.setattr(Service, "look_again", look)
+    code, _, err = convert(FULL, name="migration.yaml", verb="run")
+    assert seen == [(configs.convert(FULL).plan, "canary-secret")]
     assert code == 2
-    assert "cannot be converted yet" in err
+    assert "bufferSize is not needed" in err
+    assert "far enough" in err
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--follow", "--stamp"])
