@@ -16,6 +16,7 @@ CLOUDS = {"aws": "s3", "s3": "s3", "minio": "s3", "gcp": "gs", "gcs": "gs", "azu
 _REFUSED = {"ali": "Alibaba Cloud OSS", "aliyun": "Alibaba Cloud OSS", "tc": "Tencent COS", "tencent": "Tencent COS"}
 _KEYS = ("cloud", "endpoint", "region", "bucket", "ak", "sk", "useIAM", "useSSL", "checkBucket")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _GOOGLE = "https://storage.googleapis.com"
 _VARIABLES = {"s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "gs": ("GCS_ACCESS_KEY_ID", "GCS_SECRET_ACCESS_KEY"), "az": ("", "AZURE_STORAGE_KEY")}
 
@@ -101,6 +102,8 @@ def _azure(reading: Reading, side: str) -> tuple[str, dict[str, str]]:
     why = "the account's name makes the address, reached over TLS"
     reading.not_needed((f"{side}.remote.endpoint", f"{side}.remote.region", f"{side}.remote.useSSL"), why)
     account = {"account": reading.required(f"{side}.remote.ak", "write the name of the storage account")}
+    if not _ACCOUNT.fullmatch(account["account"]):  # nor does a key of another store get into the plan
+        reading.found.refuse(f"{side}.remote.ak", "no name of an Azure storage account", "write its 3 to 24 lower-case letters and digits")
     if reading.found.flag(f"{side}.remote.useIAM"):
         _unused(reading, side, "sk")
         return "az", account

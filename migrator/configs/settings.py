@@ -109,8 +109,8 @@ class Settings:
             self.refuse(key, "neither true nor false", "write true or false")
         return word in _YES
 
-    def number(self, key: str, *, least: float = 0.0, unit: str = "") -> float | None:
-        """Return a number of ``least`` or more, None when it is not given."""
+    def number(self, key: str, *, least: float = 0.0, unit: str = "", fix: str = "") -> float | None:
+        """Return a number of ``least`` or more, None when it is not given. ``fix`` says better what to write."""
         value = self._values.get(key)
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
@@ -119,15 +119,15 @@ class Settings:
         except (ValueError, OverflowError):
             number = math.nan
         if not (math.isfinite(number) and number >= least):
-            fix = f"write a number of {least:g} or more" if math.isfinite(least) else "write a number"
-            self.refuse(key, f"no number{unit and ' of ' + unit}", fix)
+            self.refuse(key, f"no number{unit and ' of ' + unit}", fix or f"write a number of {least:g} or more")
         return number
 
     def whole(self, key: str, *, least: int, most: int) -> int | None:
         """Return a whole number from ``least`` to ``most``, None when it is not given."""
-        number = self.number(key, least=-math.inf)
+        fix = f"write a whole number from {least} to {most}"
+        number = self.number(key, least=-math.inf, fix=fix)
         if number is not None and not (number.is_integer() and least <= number <= most):
-            self.refuse(key, "out of range" if number.is_integer() else "no whole number", f"write a whole number from {least} to {most}")
+            self.refuse(key, "out of range" if number.is_integer() else "no whole number", fix)
         return None if number is None else int(number)
 
     def note(self, key: str, message: str, fix: str = "") -> Finding:

@@ -320,6 +320,7 @@ def test_whatever_the_values_it_is_converted_or_refused_with_a_cure(changes):
         ({"target.remote.cloud": "azur"}, "target.remote.cloud"),
         ({"target.remote.cloud": "ali"}, "Alibaba"),
         ({"target.remote.cloud": "azure", "target.remote.ak": ""}, "target.remote.ak"),
+        ({"target.remote.cloud": "azure"}, "no name of an Azure storage account"),
         ({"target.remote.ak": GONE}, "target.remote.sk alone"),
         ({"target.remote.ak": ["canary"]}, "target.remote.ak"),
         ({"target.remote.endpoint": "http://user:canary@host:9000"}, "target.remote.endpoint"),
