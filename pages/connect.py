@@ -22,3 +22,4 @@ with st.container(horizontal=True, horizontal_alignment="right", vertical_alignm
         st.caption("Describe both sides to go on.", width="content")
     if st.button("Continue to plan", type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=not ready, key="continue"):
         st.switch_page("../pages/plan.py")
+plan_file.outcome()

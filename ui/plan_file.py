@@ -26,14 +26,20 @@ def opener() -> None:
             "A plan.yaml from the Plan page or the command line, the config.json of the Pinecone index migrator, or the migration.yaml of milvus-migration."
         )
         st.file_uploader("Plan file", ["yaml", "yml", "json"], key="plan_file", on_change=_open, max_upload_size=16)
+
+
+def outcome() -> None:
+    """Draw what was wrong with the file, and what became of its keys: until another is opened, as there is more than can be read at a glance."""
     if problem := st.session_state.pop("plan_file_problem", None):
         kit.failure(*problem)
-    if notes := st.session_state.pop("plan_file_notes", None):
-        kit.findings(notes)
+    if notes := st.session_state.get("plan_file_notes"):
+        with st.expander("What became of the keys of the file", expanded=True, icon=":material/fact_check:"):
+            kit.findings(notes)
 
 
 def _open() -> None:
     """Fill both cards and the options from the file, before anything is drawn."""
+    st.session_state.pop("plan_file_notes", None)
     file = st.session_state["plan_file"]
     if file is None:
         return

@@ -61,7 +61,7 @@ def convert(options: argparse.Namespace) -> int:
 def _say(found: Conversion, path: str | None) -> None:
     """Print what became of the keys, the variables to set, and what to run before and after the plan."""
     output.findings([asdict(note) for note in found.notes])
-    lines = [f"export {variable}=…   # the plan names it in place of the key in the file" for variable in found.secrets]
+    lines = [f"export {variable}=…   # the plan names it in place of the secret in the file" for variable in found.secrets]
     if found.action == "copy":
         file = path or "plan.yaml"
         commands = _commands(found, file)

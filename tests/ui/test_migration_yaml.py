@@ -57,10 +57,13 @@ def test_secrets_go_into_their_fields_or_stay_references(opened):
     assert "canary" not in shown(app) + endpoints + state["target_milvus_*"] + state["staging_parquet_*"]
 
 
-def test_what_became_of_the_keys_is_said(opened):
-    said = shown(opened()).replace("\\", "")
-    assert "dumper.worker.reader.bufferSize is not needed" in said
-    assert "0.0.0.0 stands for every interface" in said
+def test_what_became_of_the_keys_is_said_until_another_file_is_opened(opened):
+    app = opened()
+    for _ in range(2):
+        said = shown(app.run()).replace("\\", "")
+        assert "dumper.worker.reader.bufferSize is not needed" in said
+        assert "0.0.0.0 stands for every interface" in said
+    assert "bufferSize" not in shown(opened(("dim: 64", "dim: wide")))
 
 
 def test_a_mistake_is_said_and_leaves_the_page_as_it_was(opened):
