@@ -53,7 +53,7 @@ class StagingArea(Protocol):
 
 
 @runtime_checkable
-class Shaping(Protocol):
+class BulkShaping(Protocol):
     """A connector whose store loads files with columns of its own kind."""
 
     def shaper(self, endpoint: Endpoint, collection: Collection, plan: Plan) -> Shaper:

@@ -6,6 +6,7 @@ the jobs that stood for the unit before: a job found there later that was not am
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from migrator.protocols import BulkLoader
 
 PAUSES = (0.2, 15.0)
-"""Seconds between two looks at the jobs: the first, growing to the longest. A load takes minutes to hours."""
+"""Seconds between two looks at the jobs: the shortest and the longest. A load takes seconds to hours."""
+PATIENCE = 0.1
+"""Of the time since a job was done: how long the next look may be late."""
 _OVER = ("import_failed", "import_cancelled", "not_found")
 """Codes of errors after which a job will not bring anything any more."""
 _NOTHING = LoadProgress(done=False, share=0.0, records=0)
@@ -92,17 +95,17 @@ class _Loads:
         return [note.job for note in self._notes.units.values() if note.job and not note.done]
 
     def run(self, at_once: int) -> int:
-        pause, longest = PAUSES
+        shortest, longest = PAUSES
+        since = time.monotonic()
         while left := [unit for unit in self._units if not self._done(unit)]:
             before = len(left)
             for unit in left[:at_once]:
                 self._advance(unit)
             self._tell()
             if len([unit for unit in self._units if not self._done(unit)]) < before:
-                pause = PAUSES[0]
+                since = time.monotonic()
                 continue
-            self._watch.rest(pause)
-            pause = min(pause * 1.5, longest)
+            self._watch.rest(min(longest, max(shortest, PATIENCE * (time.monotonic() - since))))
         return sum(note.records for unit in self._units if (note := self._note(unit)) is not None)
 
     def _advance(self, unit: LoadUnit) -> None:

@@ -13,7 +13,7 @@ from migrator.connectors import connector, opened_target
 from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
-from migrator.protocols import BulkLoader, PartKeeper, Shapeable, Shaping, StagingArea
+from migrator.protocols import BulkLoader, BulkShaping, PartKeeper, Shapeable, StagingArea
 from migrator.staging import load
 from migrator.staging.notes import Notes
 from migrator.staging.standing import StandingFiles
@@ -92,7 +92,7 @@ def opened(plan: Plan, watch: Watch) -> closing[Target]:
 def shape(target: object, store: Endpoint, collection: Collection, plan: Plan) -> None:
     """Have files written in the columns that ``store`` loads, where it has any of its own; called before their ``prepare``."""
     shaping = connector(store.connector)
-    if isinstance(shaping, Shaping) and isinstance(target, Shapeable):
+    if isinstance(shaping, BulkShaping) and isinstance(target, Shapeable):
         target.shape_with(shaping.shaper(store, collection, plan))
 
 

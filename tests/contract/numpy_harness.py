@@ -95,13 +95,13 @@ def _columns(rows: list[dict[str, Any]], dimension: int) -> dict[str, np.ndarray
 
 def _records(columns: dict[str, Any], namespace: str, dimension: int) -> Iterator[dict[str, object]]:
     for row, name in enumerate(columns["id.npy"]):
-        text = columns["metadata.npy"][row].decode() if "metadata.npy" in columns else ""
+        text = columns["metadata.npy"][row].decode() if "metadata.npy" in columns else "{}"
         yield {
             "id": name.decode() if isinstance(name, bytes) else str(name),
             "namespace": namespace,
             "values": columns["vector.npy"][row] if dimension else np.empty(0, np.float32),
             "sparse_values": _sparse(columns, row),
-            "metadata": json.loads(text) if text else None,
+            "metadata": json.loads(text) or None,
         }
 
 

@@ -201,6 +201,26 @@ def test_a_task_that_stands_still_is_not_watched_for_ever(store: Bulk, monkeypat
             run(target, job)
 
 
+@pytest.mark.parametrize(
+    ("ids", "stored"),
+    [
+        (np.array([b"", b"yy"]), {"\0\0", "yy"}),  # 2.3.5 takes the padding of an empty text for the text
+        (np.array([b"a\0b", b"yy"]), {"a", "yy"}),
+        (np.array(["", "yy"]), {"", "yy"}),
+        (np.array(["a\0b", "yy"]), {"ab", "yy"}),
+    ],
+    ids=["bytes-empty", "bytes-nul", "text-empty", "text-nul"],
+)
+def test_which_texts_of_fixed_width_arrive(store: Bulk, ids: np.ndarray, stored: set[str]) -> None:
+    """What a writer of NumPy files must know: no NUL at all, and where a text is empty no ``S``, which else is a quarter of ``U``."""
+    endpoint = store.harness.new_target()
+    with store.target(endpoint) as target:
+        target.prepare(source(), STAGED)
+        run(target, target.load(store.unit("p", ids, **{"$meta": np.array(["{}", "{}"])})))
+        target.finish()
+    assert set(store.rows(endpoint)) == stored
+
+
 def test_ids_that_an_import_would_not_check_are_limited_before(store: Bulk) -> None:
     name = f"short_{uuid.uuid4().hex[:8]}"
     endpoint = store.harness.endpoint(name)

@@ -21,8 +21,8 @@ SPARSE_PARTS = ("indptr", "indices", "data")
 def files_of(name: str, column: pa.Array) -> Iterator[tuple[str, list[pa.Buffer]]]:
     """Yield the file names of one column and the bytes of each, which share the column's memory where they can.
 
-    Fixed-size lists become a matrix (rows, dimension), numbers and booleans themselves, text its UTF-8 bytes of fixed width (dtype ``S``; null is
-    empty). Raise ``ValueError`` for a null number.
+    Fixed-size lists become a matrix (rows, dimension), numbers and booleans themselves, text what ``fixed_width`` makes
+    of it (null is empty). Raise ``ValueError`` for a null number.
     """
     if pa.types.is_struct(column.type):
         for part, values in zip(SPARSE_PARTS, _csr(column), strict=True):
@@ -41,10 +41,15 @@ def _values(column: pa.Array) -> npt.NDArray[Any]:
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def fixed_width(column: pa.Array) -> npt.NDArray[np.bytes_]:
-    """Return a string column as UTF-8 bytes padded with NUL to the longest of them."""
+def fixed_width(column: pa.Array) -> npt.NDArray[Any]:
+    """Return a string column as UTF-8 bytes padded with NUL to the longest of them; where one is empty, as characters (dtype ``U``).
+
+    Milvus 2.3.5 reads an empty text of dtype ``S`` as that many NULs.
+    """
     filled = column.fill_null("")
     lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False)
+    if len(lengths) and not lengths.min():
+        return np.array(filled.to_pylist(), np.str_)
     width = max(1, int(lengths.max(initial=0)))
     padded = np.zeros((len(filled), width), np.uint8)
     _, offsets, data = filled.buffers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,16 @@ class PlainShaper:
         found = {"id": pc.cast(ids, pa.int64()) if self.collection.id_type == "int64" else ids}
         if dimension_of(rows):
             found["vector"] = rows.column("values")
-        found |= {name: rows.column(column) for name, column in (("sparse", "sparse_values"), ("metadata", "metadata"))}
+        if rows.column("sparse_values").null_count < len(rows):
+            found["sparse"] = rows.column("sparse_values")
+        if rows.column("metadata").null_count < len(rows):
+            found["metadata"] = rows.column("metadata").fill_null("{}")
         return pa.RecordBatch.from_pydict(found)
 
 
 @dataclass
 class NumpyFormat:
-    """Each piece as a folder with a file a column; a column without any value is left out."""
+    """Each piece as a folder with a file a column."""
 
     shaper: Shaper | None = None
     """Another store's; None until ``begin`` takes the plain one."""
@@ -66,9 +70,14 @@ class NumpyFormat:
     def encode(self, batch: pa.RecordBatch) -> tuple[Iterator[Piece], list[Rejected]]:
         if self.shaper is None:  # pragma: no cover - the target begins first
             raise RuntimeError("the format was not begun")
-        batch, unstorable = _without_unstorable(batch)
+        batch, unstorable = _without_padding(batch, "id", "namespace")
         shaped, rejected = self.shaper.shape(batch)
-        return _pieces(shaped), [*unstorable, *rejected]
+        kept = []
+        for namespace, rows in shaped:
+            good, refused = _without_padded_fields(namespace, rows, self.shaper.roles)
+            kept.append((namespace, good))
+            unstorable += refused
+        return _pieces(kept), [*unstorable, *rejected]
 
 
 class NumpyTarget(DatasetTarget):
@@ -82,27 +91,38 @@ class NumpyTarget(DatasetTarget):
         self._numpy.shaper = shaper
 
 
-def _without_unstorable(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Rejected]]:
-    """Return the records whose texts come back from fixed-width files, and the others: NUL at the end is taken for padding."""
-    padded = pc.or_(pc.ends_with(batch.column("id"), "\0"), pc.ends_with(batch.column("namespace"), "\0"))
+def _without_padding(batch: pa.RecordBatch, *names: str) -> tuple[pa.RecordBatch, list[Rejected]]:
+    """Return the records whose texts come back from files of fixed width, and the others: NUL is what fills them up."""
+    padded = functools.reduce(pc.or_, (pc.match_substring(batch.column(name), "\0") for name in names))
     if not pc.any(padded).as_py():
         return batch, []
+    message = "it holds NUL, which NumPy's text files take for padding"
     rows = batch.select(["namespace", "id"]).filter(padded).to_pylist()
-    message = "NumPy's text files take NUL at the end of an id or namespace for padding"
-    return batch.filter(pc.invert(padded)), [Rejected(row["namespace"], row["id"], "id_unstorable", "id", message) for row in rows]
+    rejected = [Rejected(row["namespace"], row["id"], "nul_in_text", "id", f"record {row['id']!r}: {message}") for row in rows]
+    return batch.filter(pc.invert(padded)), rejected
+
+
+def _without_padded_fields(namespace: str, rows: pa.RecordBatch, roles: ColumnRoles) -> tuple[pa.RecordBatch, list[Rejected]]:
+    """Return the rows without those that have NUL in a text field of its own column."""
+    rejected: list[Rejected] = []
+    for name in roles.fields:
+        if not pa.types.is_string(rows.column(name).type) or not pc.any(padded := pc.match_substring(rows.column(name), "\0")).as_py():
+            continue
+        for row in rows.filter(padded).select([column for column in (roles.id, roles.namespace) if column]).to_pylist():
+            where, who = row.get(roles.namespace, namespace), str(row[roles.id])
+            message = f"record {who!r}: its metadata {name!r} holds NUL, which NumPy's text files take for padding"
+            rejected.append(Rejected(where, who, "nul_in_text", f"metadata.{name}", message))
+        rows = rows.filter(pc.invert(padded))
+    return rows, rejected
 
 
 def _pieces(shaped: Sequence[tuple[str, pa.RecordBatch]]) -> Iterator[Piece]:
     numbers: dict[str, int] = {}
-    for namespace, rows in shaped:
+    for namespace, rows in ((namespace, rows) for namespace, rows in shaped if len(rows)):
         for chosen in _of_like_width(rows):
             number = numbers[namespace] = numbers.get(namespace, -1) + 1
-            files = dict(part for name in chosen.schema.names if _told(chosen.column(name)) for part in npy.files_of(name, chosen.column(name)))
+            files = dict(part for name in chosen.schema.names for part in npy.files_of(name, chosen.column(name)))
             yield Piece(namespace, len(chosen), files, number)
-
-
-def _told(column: pa.Array) -> bool:
-    return bool(column.null_count < len(column))
 
 
 def _of_like_width(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
