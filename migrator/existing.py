@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from migrator.connectors import opened_source
+from migrator.connectors import connector, opened_source
 from migrator.digest import hash_rows
 from migrator.errors import MigratorError
 from migrator.model import Endpoint, Finding, Plan, Selection
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from migrator.model import Collection
+    from migrator.model import Collection, Metric
     from migrator.protocols import Source
     from migrator.transform import Transform
 
@@ -50,15 +50,16 @@ def target_scope(plan: Plan) -> tuple[str, ...] | None:
 
 def occupied(source: Collection, target: Collection, plan: Plan, opened: Source) -> list[Finding]:
     """Return the findings about a target that exists: another shape blocks, and so do records of others unless the user agreed to them."""
-    return _shape(source, target) or _records(source, target, plan, opened)
+    return _shape(source, target, connector(plan.target.connector).capabilities(plan.target).metric) or _records(source, target, plan, opened)
 
 
-def _shape(source: Collection, target: Collection) -> list[Finding]:
+def _shape(source: Collection, target: Collection, chosen: Metric | None) -> list[Finding]:
+    """Return what differs; ``chosen`` is the metric the user asked for, whatever the source's."""
     if target.dimension != source.dimension:
         message = f"the target exists with {target.dimension} dimensions; the source has {source.dimension}"
         return [Finding("blocking", "dimension_differs", message, "choose another target name, or drop the existing collection")]
-    if None not in (target.metric, source.metric) and target.metric != source.metric:
-        message = f"the target exists with metric {target.metric}; the source has {source.metric}"
+    if None not in (target.metric, source.metric) and target.metric != (chosen or source.metric):
+        message = f"the target exists with metric {target.metric}; {f'metric= asks for {chosen}' if chosen else f'the source has {source.metric}'}"
         fix = "choose another target name, or tell the metric of the source (metric=) if that is what its vectors mean"
         return [Finding("blocking", "metric_differs", message, fix)]
     return []

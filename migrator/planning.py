@@ -16,6 +16,7 @@ from migrator.existing import existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
+from migrator.shape import target_shape
 from migrator.staging import capabilities_of, staged_findings
 from migrator.transform import compile_transform
 
@@ -73,6 +74,10 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         collection = opened.describe()
         plan = settled(plan, collection)
         sample = preview.sample(opened, collection, plan)
+        shaped = target_shape(plan, collection, sample)
+        if shaped is not None:
+            plan = plan.with_(target=shaped[0].endpoint)
+            capabilities = connector(plan.target.connector).capabilities(plan.target)
         existing = existing_collection(plan.target)
         findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         findings += _unwatched(plan, capabilities, opened, collection)
@@ -81,6 +86,8 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         if existing is not None:
             findings += occupied(collection, existing, plan, opened)
             collection = replace(collection, metric=collection.metric or existing.metric)
+        known = {finding.code for finding in findings}
+        findings += [finding for finding in (shaped[0].findings if shaped is not None else ()) if finding.code not in known]
     expected = estimate(plan, collection, existing, sample, measured=measured, prices=prices)
     return plan.with_(collection=collection, findings=tuple(findings), estimate=expected)
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from migrator import configs, costs, estimate, inspection, planning, preview, staging
+from migrator import configs, costs, estimate, inspection, planning, preview, shape, staging
 from migrator.configs import Conversion
 from migrator.connectors import REGISTRY, connector, opened_source
 from migrator.endpoints import parse
@@ -123,6 +123,10 @@ class Service:
     def routing_preview(self, plan: Plan, records: int = preview.RECORDS) -> list[dict[str, Any]]:
         """Return where a sample of up to ``records`` records of every namespace goes: ``[{value, namespace, records, rule}]``."""
         return preview.routing_preview(planning.settled(plan), records)
+
+    def mapping_preview(self, plan: Plan, records: int = shape.PREVIEW_RECORDS) -> dict[str, Any] | None:
+        """Return what becomes of each metadata key and what else the target's schema will be (``TargetShape.to_json``), None where there is no schema."""
+        return shape.mapping_preview(planning.settled(plan), records)
 
     def _measured(self, source: str, target: str) -> float | None:
         pair = (parse(source).connector, parse(target).connector)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from migrator.model import Collection, Plan
 
 Row = dict[str, object]
+VECTORS = {"float32": "FLOAT_VECTOR", "float16": "FLOAT16_VECTOR", "bfloat16": "BFLOAT16_VECTOR", "binary": "BINARY_VECTOR", "int8": "INT8_VECTOR"}
 
 
 def rows(plan: Plan) -> list[Row]:
@@ -24,8 +26,9 @@ def rows(plan: Plan) -> list[Row]:
     if collection.sparse:
         found.append(_row("sparse_values", "sparse", *target["sparse_values"], lossless="sparse_lost" not in lost))
     found.append(_row("namespace", "string", *target["namespace"], lossless=True))
+    columns = json.loads(plan.target.options.get("fields") or "{}") if plan.target.connector == "milvus" else {}
     for name, kind in collection.fields.items():
-        place, held = target["metadata"]
+        place, held = ("*", columns[name]) if name in columns else target["metadata"]
         found.append(_row(f"metadata.{name}", kind, place.replace("*", name), held, lossless="metadata_lost" not in lost))
     return found
 
@@ -41,10 +44,10 @@ def _milvus(plan: Plan, collection: Collection) -> dict[str, tuple[str, str]]:
         "partition": ("partition", "name of a partition"),
         "collection": ("collection", "name of a collection"),
     }
-    key = "INT64" if collection.id_type == "int64" else f"VARCHAR({options.get('id_length', 512)})"
+    key = "INT64" if options.get("id_type", collection.id_type) == "int64" else f"VARCHAR({options.get('id_length', 512)})"
     return {
         "id": (options.get("id_field", "id"), f"{key}, primary key"),
-        "values": (options.get("vector_field", "vector"), f"FLOAT_VECTOR({collection.dimension})"),
+        "values": (options.get("vector_field", "vector"), f"{VECTORS[options.get('vector_type', 'float32')]}({collection.dimension})"),
         "sparse_values": (options.get("sparse_field", "sparse"), "SPARSE_FLOAT_VECTOR"),
         "namespace": places[options.get("namespace_mode", "partition_key")],
         "metadata": ("*", "dynamic field (JSON)"),

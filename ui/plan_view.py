@@ -11,7 +11,7 @@ from streamlit import column_config as columns
 
 from migrator.configs import from_data
 from migrator.service import PlanOptions, command, dump_plan
-from ui import cost_view, downloads, field_mapping, kit, plan_options, routing_view, state, words
+from ui import cost_view, downloads, field_mapping, kit, plan_options, routing_view, schema_view, state, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def of_run(run: str) -> Plan:
 
 def forget() -> None:
     """Look again at both sides the next time the page is drawn."""
-    for key in ("inspected", "sampled", "planned", "routed"):
+    for key in ("inspected", "sampled", "planned", "routed", "shaped"):
         st.session_state.pop(key, None)
 
 
@@ -176,6 +176,7 @@ def details(plan: Plan | None, source: str) -> None:
     if plan is not None:
         st.subheader("Field mapping", anchor=False)
         mapping(plan)
+        schema_view.draw(plan)
         routing_view.draw(plan)
     st.subheader("Sample records", anchor=False)
     sample_records(sampled(source))

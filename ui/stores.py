@@ -75,6 +75,27 @@ FAISS = Store(
     upload_hint="The index with its ids and metadata files, or the files of a LangChain, LlamaIndex or txtai folder, or a .zip of them.",
     sides=SOURCE_ONLY,
 )
+INDEXES = ("as the server likes it", "AUTOINDEX", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "HNSW", "SCANN", "DISKANN", "BIN_FLAT", "BIN_IVF_FLAT")
+MILVUS_SCHEMA = (
+    Field("metric", "Metric of a new collection", choices=("the source's", "COSINE", "IP", "L2", "HAMMING", "JACCARD"), sides=TARGET_ONLY, more=True),
+    Field("index_type", "Index type", choices=INDEXES, help="Built when the copy is finished.", sides=TARGET_ONLY, more=True),
+    Field("index_params", "Index parameters", '{"M": 16, "efConstruction": 200}', "JSON; what is left out gets a usual value.", sides=TARGET_ONLY, more=True),
+    Field("vector_type", "Vector type", choices=("float32", "float16", "bfloat16", "binary", "int8"), sides=TARGET_ONLY, more=True),
+    Field("id_type", "Id type", choices=("the source's", "varchar", "int64"), sides=TARGET_ONLY, more=True),
+    Field(
+        "fields",
+        "Typed columns",
+        '{"year": "int64", "title": "varchar(200)"}',
+        "JSON; the Plan page proposes them from a sample.",
+        sides=TARGET_ONLY,
+        more=True,
+    ),
+    Field("dynamic", "Dynamic field", choices=("true", "false"), help="For metadata without a column.", sides=TARGET_ONLY, more=True),
+    Field("partition_key", "Partition key", "lang", "A metadata field, in place of the namespace.", sides=TARGET_ONLY, more=True),
+    Field("dimension", "Dimension demanded", "1536", "Another one of the source is refused.", sides=TARGET_ONLY, more=True),
+    Field("shards", "Shards", "1", "1 to 16.", sides=TARGET_ONLY, more=True),
+    Field("consistency", "Consistency", choices=("bounded", "strong", "session", "eventually"), sides=TARGET_ONLY, more=True),
+)
 MILVUS = Store(
     "milvus",
     "Milvus / Zilliz",
@@ -95,9 +116,7 @@ MILVUS = Store(
             sides=TARGET_ONLY,
             more=True,
         ),
-        Field(
-            "index_type", "Index type", choices=("AUTOINDEX", "HNSW", "IVF_FLAT", "FLAT"), help="Built when the copy is finished.", sides=TARGET_ONLY, more=True
-        ),
+        *MILVUS_SCHEMA,
         Field("database", "Database", "default", more=True),
         OTHERS,
     ),

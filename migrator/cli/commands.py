@@ -59,13 +59,16 @@ def _copy(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
         plan = service.plan(options.source, options.target, _plan_options(options))
+        mapping = service.mapping_preview(plan)
     text = dump_plan(plan)
     output.findings([asdict(finding) for finding in plan.findings])
     output.cost(plan.estimate)
+    output.mapping(mapping)
     if options.output:
         output.write(Path(options.output), text)
     if options.json:
-        output.show({"plan": options.output, "findings": [asdict(f) for f in plan.findings], "estimate": dict(plan.estimate)}, str, as_json=True)
+        found = {"plan": options.output, "findings": [asdict(f) for f in plan.findings], "estimate": dict(plan.estimate), "mapping": mapping}
+        output.show(found, str, as_json=True)
     elif not options.output:
         sys.stdout.write(text)
     blocked = any(finding.severity == "blocking" or (finding.severity == "lossy" and not plan.accept_lossy) for finding in plan.findings)

@@ -65,6 +65,19 @@ def cost(estimate: Mapping[str, Any]) -> None:
         sys.stderr.write(_printable(f"cost: {line}", "") + "\n")
 
 
+def mapping(found: Mapping[str, Any] | None) -> None:
+    """Print what a target's schema will be and where each metadata key goes, on stderr; nothing where the store has no schema."""
+    lines = [f"target: {name}: {value}" for name, value in (found or {}).get("facts", {}).items()]
+    fields = (found or {}).get("fields", [])
+    for field in fields[:_SHOWN]:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in field["types"].items())
+        size = f", up to {field['max_bytes']:,} bytes" if field["max_bytes"] else ""
+        lines.append(f"metadata: {field['name']}: {kinds}{size} -> {field['place']} ({field['type']})")
+    if len(fields) > _SHOWN:
+        lines.append(f"metadata: and {len(fields) - _SHOWN:,} keys more (--json has them all)")
+    sys.stderr.writelines(_printable(line, "") + "\n" for line in lines)
+
+
 def step(found: Mapping[str, Any]) -> None:
     """Print one step of a connection test."""
     sign = {"ok": "✓", "failed": "✗", "skipped": "-"}[found["status"]]

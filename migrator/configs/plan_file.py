@@ -51,6 +51,7 @@ _FIELDS = {
     "dimension": (int,),
     "namespaces": (dict,),
     "fields": (dict,),
+    "native": (dict,),
     "sparse": (bool,),
     "unique_ids": (bool,),
     "findings": (list,),

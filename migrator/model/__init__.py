@@ -2,6 +2,7 @@
 
 from migrator.model.columns import ColumnRoles
 from migrator.model.costs import Bill, Charge, Figure, Move, PriceList
+from migrator.model.mapping import FieldPlace, FieldStats, SampleStats, TargetShape
 from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
 from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
 from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
@@ -36,6 +37,8 @@ __all__ = [
     "Difference",
     "DifferenceClass",
     "Endpoint",
+    "FieldPlace",
+    "FieldStats",
     "Figure",
     "Finding",
     "Follow",
@@ -53,9 +56,11 @@ __all__ = [
     "Plan",
     "PriceList",
     "Rejected",
+    "SampleStats",
     "Selection",
     "Severity",
     "Split",
     "Step",
     "StoredFile",
+    "TargetShape",
 ]

@@ -61,6 +61,8 @@ class Collection:
     """Changes when the collection's files do; "" where the store cannot tell."""
     findings: tuple[Finding, ...] = ()
     """Facts about reading this collection: lossy encodings, fields left out, approximations."""
+    native: abc.Mapping[str, str] = field(default_factory=dict)
+    """Options that make a new collection of the same store like this one: its schema, where ``fields`` cannot tell it."""
 
     @property
     def count(self) -> int:
@@ -95,6 +97,8 @@ class Capabilities:
     ids_unique_across_namespaces: bool = False
     """True where two namespaces cannot hold the same id (Milvus primary keys)."""
     metrics: frozenset[Metric] = frozenset({"cosine", "dotproduct", "euclidean"})
+    metric: Metric | None = None
+    """What the endpoint's options say a new collection gets; None takes the source's."""
     metadata_integers: Literal["any", "int64", "float64"] = "any"
     nested_metadata: bool = True
     list_metadata: Literal["any", "strings"] = "any"

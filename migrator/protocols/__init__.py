@@ -5,7 +5,7 @@ A connector is a package or module with ``capabilities(endpoint=None) -> Capabil
 Sources and targets are used from several threads at once and closed with ``close()``.
 """
 
-from migrator.protocols.offering import BulkShaping, Connector, Droppable, FileStore, Priced, Scalable, StagingArea, Switchable
+from migrator.protocols.offering import BulkShaping, Connector, Droppable, FileStore, Priced, Scalable, Shaping, StagingArea, Switchable
 from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
 from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
 
@@ -29,6 +29,7 @@ __all__ = [
     "SelectiveReader",
     "Shapeable",
     "Shaper",
+    "Shaping",
     "Source",
     "StagingArea",
     "Stampable",

@@ -7,7 +7,24 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from migrator.model import Address, Bill, Capabilities, Collection, ColumnRoles, Endpoint, LoadUnit, Move, Plan, PriceList, Step, StoredFile
+    import pyarrow as pa
+
+    from migrator.model import (
+        Address,
+        Bill,
+        Capabilities,
+        Collection,
+        ColumnRoles,
+        Endpoint,
+        LoadUnit,
+        Move,
+        Plan,
+        PriceList,
+        SampleStats,
+        Step,
+        StoredFile,
+        TargetShape,
+    )
     from migrator.protocols.reading import Source
     from migrator.protocols.writing import Shaper, Target
 
@@ -30,6 +47,17 @@ class FileStore(Protocol):
 
     def files(self, endpoint: Endpoint) -> Iterable[StoredFile]:
         """Return the files of a collection, with the checksums its manifest holds."""
+
+
+@runtime_checkable
+class Shaping(Protocol):
+    """A connector whose new collections have a schema that options, source and server decide on."""
+
+    def shape(self, endpoint: Endpoint, plan: Plan, collection: Collection, stats: SampleStats, batches: Sequence[pa.RecordBatch]) -> TargetShape:
+        """Return what ``endpoint`` becomes when ``plan`` copies ``collection``. Nothing is written.
+
+        ``batches`` are a sample of all namespaces as the plan routes them, ``stats`` what they show of each metadata key.
+        """
 
 
 @runtime_checkable

@@ -177,6 +177,17 @@ def test_a_plan_is_written_and_run(run, source, tmp_path):
     assert "version: 1" in shown.out
 
 
+def test_a_plan_says_what_the_target_will_be(run, source, tmp_path):
+    target = "milvus:things?uri=./a.db&index_type=HNSW"
+    answer = run("plan", source, target, "-o", "plan.yaml", "--json")
+    mapping = answer.json["mapping"]
+    assert (mapping["records_looked_at"], mapping["target_exists"], mapping["fields"]) == (50, False, [])
+    assert mapping["facts"]["index"] == "HNSW (M=16, efConstruction=200)"
+    assert "target: namespaces: field namespace" in run("plan", source, target).err
+    assert run("plan", source, "parquet:./out", "--json").json["mapping"] is None
+    assert not (tmp_path / "a.db").exists()
+
+
 def test_a_blocked_plan_is_exit_2(run, source, seeded):
     memory.COLLECTIONS["t"] = memory.Table(7)
     assert run("plan", "memory:s", "memory:t", "-o", "plan.yaml").code == 2

@@ -4,8 +4,10 @@ import faiss
 import numpy as np
 import pytest
 
+from migrator.endpoints import parse
 from migrator.service import PlanOptions, command
 from tests.ui.conftest import RECORDS, copied, goto, index, shown
+from ui import schema_view
 
 
 @pytest.fixture
@@ -121,3 +123,56 @@ def test_a_source_that_cannot_be_read_is_one_message(app, ends, tmp_path):
     assert not app.exception
     assert len(app.error) == 1
     assert "broken" in app.error[0].value
+
+
+def schema(app):
+    """Return what the table of the target's schema says."""
+    table = next(table.value for table in app.dataframe if list(table.value.columns) == ["what", "value"])
+    return dict(zip(table["what"], table["value"], strict=True))
+
+
+def test_the_target_s_schema_is_shown(app, ends):
+    planned(app, (ends[0], ends[1] + "&index_type=HNSW&metric=IP&consistency=strong"))
+    assert not app.exception
+    found = schema(app)
+    assert found["index"] == "HNSW (M=16, efConstruction=200)"
+    assert found["metric"].startswith("IP (the source's euclidean")
+    assert (found["shards"], found["partition key"], found["consistency"], found["dynamic field"]) == ("1", "none", "strong", "yes")
+    assert "100 records of 1 namespace looked at." in shown(app)
+    assert any("search ranks differently" in text for text in shown(app).splitlines())
+
+
+def test_columns_are_chosen_from_what_the_sample_shows(app, ends, service):
+    planned(app, ends)
+    way = next(control for control in app.segmented_control if control.label == "Metadata becomes")
+    assert way.value == "Dynamic field"
+    assert app.button(key="schema_apply").disabled
+    way.set_value("Columns only").run()
+    edited = next(table.value for table in app.dataframe if "column" in table.value)
+    assert list(zip(edited["key"], edited["records"], edited["column"], edited["type"], strict=True)) == [
+        ("lang", 100, True, "varchar(65535)"),
+        ("year", 100, True, "int64"),
+    ]
+    app.button(key="schema_apply").click().run()
+    assert not app.exception
+    target = app.session_state["target_endpoint"]
+    assert parse(target).options["fields"] == '{"lang":"varchar(65535)","year":"int64"}'
+    assert schema(app)["dynamic field"] == "no"
+    mapping = next(table.value for table in app.dataframe if "lossless" in table.value)
+    assert list(mapping["target type"])[-2:] == ["varchar(65535)", "int64"]
+    assert app.button(key="schema_apply").disabled
+    run = copied(service, ends[0], target)
+    assert service.status(run)["status"] == "proven"
+    assert service.inspect(target).collection.fields == {"lang": "varchar(65535)", "year": "int64"}
+    next(button for button in app.button if button.label == "Look again").click().run()
+    assert "The collection exists, so its schema stays as it is." in shown(app)
+    assert "Metadata becomes" not in [control.label for control in app.segmented_control]
+    goto(app, "connect")
+    assert app.text_input(key="target_milvus_fields").value == parse(target).options["fields"]
+
+
+def test_edited_types_become_the_target_s_options():
+    rows = [{"key": "a", "column": True, "type": "varchar(7)"}, {"key": "b", "column": False, "type": "int8"}]
+    assert schema_view.options_of(rows, schema_view.BOTH) == {"fields": '{"a":"varchar(7)"}'}
+    assert schema_view.options_of(rows, schema_view.COLUMNS) == {"fields": '{"a":"varchar(7)"}', "dynamic": "false"}
+    assert schema_view.options_of(rows, schema_view.DYNAMIC) == {"dynamic": "true"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migrator.connectors.milvus.bulk_columns import shaper
 from migrator.connectors.milvus.examine import examine
+from migrator.connectors.milvus.layout import METRICS
 from migrator.connectors.milvus.options import read_options
-from migrator.connectors.milvus.shaping import shaper
+from migrator.connectors.milvus.shaping import shape
 from migrator.connectors.milvus.source import MilvusSource
 from migrator.connectors.milvus.target import MilvusTarget
 from migrator.connectors.milvus.wire import Wire
@@ -16,7 +18,7 @@ from migrator.model import Capabilities
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
-__all__ = ["capabilities", "examine", "open_source", "open_target", "shaper"]
+__all__ = ["capabilities", "examine", "open_source", "open_target", "shape", "shaper"]
 
 
 def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
@@ -28,6 +30,7 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         max_id_bytes=settings.id_length if settings else 512,
         max_metadata_bytes=65_536,
         max_dimension=32_768,
+        metric=METRICS.get(settings.metric) if settings else None,
         metadata_integers="int64",
         ids_unique_across_namespaces=settings is None or settings.namespace_mode != "collection",
         batch_records=2_000,

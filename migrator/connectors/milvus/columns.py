@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from migrator.connectors.milvus.names import INT64_MAX, INT64_MIN, json_keys_need_care
 from migrator.connectors.milvus.sparse import encode_sparse
 from migrator.connectors.milvus.values import column_value
+from migrator.connectors.milvus.vectors import BY_TYPE, inexact
 from migrator.model import DEFAULT_NAMESPACE, Rejected
 from migrator.records import dump_json, matrix, parse_json
 
@@ -162,8 +163,12 @@ def _check_namespaces(batch: pa.RecordBatch, layout: Layout, rejections: Rejecti
 
 def _check_vectors(batch: pa.RecordBatch, layout: Layout, rejections: Rejections) -> None:
     if layout.vector:
-        finite = np.isfinite(matrix(batch)).all(axis=1)
+        values = matrix(batch)
+        finite = np.isfinite(values).all(axis=1)
         rejections.add_all(~finite, "not_finite", "values", "its vector holds NaN or an infinity")
+        kind = BY_TYPE[layout.vector_type].option
+        message = f"field {layout.vector!r} holds {kind} vectors, and would not give its vector back as it is"
+        rejections.add_all(finite & inexact(layout.vector_type, values), "not_exact", "values", message)
     sparse = batch.column("sparse_values")
     if layout.sparse is None:
         rejections.add_all(pc.is_valid(sparse), "no_sparse_field", "sparse_values", "the collection has no field for its sparse vector")
@@ -193,9 +198,10 @@ def _reject_key(row: int, key: str, rejections: Rejections) -> None:
 
 
 def _check_dynamic(rows: pa.Array, rejections: Rejections) -> None:
-    rejections.add_all(
-        pc.greater(pc.binary_length(rows), MAX_DYNAMIC_BYTES), "metadata_too_large", "metadata", f"its metadata is over {MAX_DYNAMIC_BYTES} bytes"
-    )
+    for row in _rows(pc.greater(pc.binary_length(rows), MAX_DYNAMIC_BYTES)):
+        size = pc.binary_length(rows[row]).as_py()
+        message = f"its metadata has {size:,} bytes, the dynamic field of a row takes {MAX_DYNAMIC_BYTES:,} (put long texts into columns: fields=)"
+        rejections.add(row, "metadata_too_large", "metadata", message)
     for row in _rows(pc.match_substring_regex(rows, _LONG_INTEGER)):
         for key, value in parse_json(rows[row].as_py()).items():
             if json_keys_need_care(value):

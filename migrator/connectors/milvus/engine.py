@@ -172,7 +172,10 @@ class Engine:
         if not len(positions):
             return page
         if layout.vector:
-            page.values = view.matrix(positions, layout.dimension)
+            if layout.vector == self._collection._vector_name:  # noqa: SLF001
+                page.values = view.matrix(positions, layout.dimension)
+            else:  # the engine keeps a matrix of the first vector field only
+                page.values, page.no_vector = view.other_matrix(layout.vector, positions, layout.dimension)
         if layout.sparse:
             page.sparse = [value or b"" for value in view.column(layout.sparse, positions).to_pylist()]
         page.scalars = {scalar.name: view.column(scalar.name, positions).to_pylist() for scalar in layout.scalars}

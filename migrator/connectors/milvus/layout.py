@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pymilvus.grpc_gen import milvus_pb2 as pb
-from pymilvus.grpc_gen import schema_pb2
 
+from migrator.connectors.milvus.fieldtypes import SCALARS, SLOTS, Field, Type
 from migrator.connectors.milvus.names import RESERVED_KEYS
+from migrator.connectors.milvus.vectors import BY_TYPE
 from migrator.errors import PermanentError, PlanError
 from migrator.key_escape import KeyEscape
 from migrator.model import Finding, IdType, Metric
@@ -17,49 +19,15 @@ if TYPE_CHECKING:
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.wire import Wire
 
-Type = schema_pb2.DataType
-SLOTS = {
-    Type.Bool: "bool_data",
-    Type.Int8: "int_data",
-    Type.Int16: "int_data",
-    Type.Int32: "int_data",
-    Type.Int64: "long_data",
-    Type.Float: "float_data",
-    Type.Double: "double_data",
-    Type.VarChar: "string_data",
-    Type.JSON: "json_data",
-}
-"""Where a scalar column's values lie in a protobuf message (schema.proto, ScalarField)."""
+__all__ = ["MARK", "MARKER", "METRICS", "METRIC_NAMES", "SCALARS", "SLOTS", "Field", "Layout", "Type", "describe_index", "exists", "mark", "read_layout"]
+
 MARKER = "vector_migrator"
 """Property (Lite) or description (server) of a collection we made: its metadata keys are escaped."""
 MARK = f"{MARKER}: metadata keys escaped with underscores"
 METRICS: dict[str, Metric] = {"COSINE": "cosine", "IP": "dotproduct", "L2": "euclidean"}
 METRIC_NAMES = {ours: theirs for theirs, ours in METRICS.items()}
-SCALARS = {
-    Type.Bool: "bool",
-    Type.Int8: "int8",
-    Type.Int16: "int16",
-    Type.Int32: "int32",
-    Type.Int64: "int64",
-    Type.Float: "float",
-    Type.Double: "double",
-    Type.VarChar: "string",
-    Type.JSON: "json",
-    Type.Array: "array",
-}
-_VECTORS = (Type.FloatVector, Type.SparseFloatVector, Type.BinaryVector, Type.Float16Vector, Type.BFloat16Vector, 105, 106)
-
-
-@dataclass(frozen=True)
-class Field:
-    """One scalar field."""
-
-    name: str
-    type: int
-    max_length: int = 0
-    nullable: bool = False
-    element: int = 0
-    """Type of an array's elements."""
+_VECTORS = (*BY_TYPE, Type.SparseFloatVector, Type.ArrayOfVector)
+_ROLES = re.compile(r"; (partition_key|namespace_field)=(\w+)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +39,7 @@ class Layout:
     auto_id: bool
     vector: str | None
     """None for a collection of sparse vectors only."""
+    vector_type: int
     dimension: int
     sparse: str | None
     namespace: Field | None
@@ -79,17 +48,23 @@ class Layout:
     dynamic: bool
     marked: bool
     """Whether we made the collection, and escaped its metadata keys."""
-    metric: Metric | None
+    metric_name: str
+    """Milvus's own."""
     index_type: str
     ignored: tuple[str, ...]
     """Vector fields that are not read."""
     functions: bool
-    partition_key: bool
-    """Whether a field decides on the partition of a row."""
+    partition_key: str
+    """The field that decides on the partition of a row, "" for none."""
     lite: bool
     in_field: bool
     """Whether namespaces are told by a field, not by partition or collection."""
     shards: int
+
+    @property
+    def metric(self) -> Metric | None:
+        """None where it is none of our three, or there is no index yet."""
+        return METRICS.get(self.metric_name)
 
     @property
     def id_type(self) -> IdType:
@@ -112,10 +87,20 @@ class Layout:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what reading this collection leaves out."""
-        return tuple(
+        found = [
             Finding("lossy", "vector_field_left_out", f"the vector field {name!r} is not copied", fix=f"copy it in a run of its own with vector_field={name}")
             for name in self.ignored
-        )
+        ]
+        if self.metric_name and self.metric is None:
+            message = f"the collection is searched by {self.metric_name}, which no other store has: a target gets cosine, or the metric its options name"
+            found.append(Finding("info", "metric_outside", message, "choose metric= of the target by how it will be searched"))
+        return tuple(found)
+
+
+def mark(partition_key: str = "", namespace_field: str = "") -> str:
+    """Return the mark of a collection we make; it names the roles of fields where the schema alone would say something else."""
+    roles = f"; {partition_key=!s}" * bool(partition_key) + f"; {namespace_field=!s}" * bool(namespace_field)
+    return MARK + roles
 
 
 def exists(wire: Wire, collection: str) -> bool:
@@ -127,39 +112,39 @@ def exists(wire: Wire, collection: str) -> bool:
 def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:
     """Return the layout of ``collection``. Raise ``PlanError`` when a field named by an option is not there or unfit."""
     answer = wire.call("DescribeCollection", pb.DescribeCollectionRequest(collection_name=collection), f"describe {collection}")
-    layout = layout_of(answer.schema, collection, settings, lite=wire.lease is not None)
-    metric, index_type = describe_index(wire, collection, layout.vector or layout.sparse)
-    marked = layout.marked or any(pair.key == MARKER for pair in answer.properties)
-    return replace(layout, marked=marked, metric=metric, index_type=index_type, shards=answer.shards_num)
-
-
-def layout_of(proto: Any, collection: str, settings: Settings, *, lite: bool) -> Layout:
-    """Return the layout of a ``CollectionSchema`` as far as it says: no index, no shards."""
-    fields = {field.name: field for field in proto.fields}
+    fields = {field.name: field for field in answer.schema.fields}
     key = _key(fields, settings, collection)
     vector, sparse, ignored = _vectors(fields, settings, collection)
-    namespace = _namespace(fields, settings, collection)
+    namespace = _namespace(fields, settings, collection, dict(_ROLES.findall(_marks(answer))))
     roles = {key.name, vector, sparse, namespace.name if namespace else None, *ignored}
+    metric_name, index_type = _index(wire, collection, vector or sparse)
     return Layout(
         collection=collection,
         key=_scalar(key),
         auto_id=key.autoID,
         vector=vector,
+        vector_type=fields[vector].data_type if vector else Type.FloatVector,
         dimension=int(_param(fields[vector], "dim", "0")) if vector else 0,
         sparse=sparse,
         namespace=namespace,
-        scalars=tuple(_scalar(field) for field in proto.fields if field.name not in roles and not field.is_dynamic),
-        dynamic=proto.enable_dynamic_field,
-        marked=MARKER in proto.description,
-        metric=None,
-        index_type="",
+        scalars=tuple(_scalar(field) for field in fields.values() if field.name not in roles and not field.is_dynamic),
+        dynamic=answer.schema.enable_dynamic_field,
+        marked=bool(_marks(answer)),
+        metric_name=metric_name,
+        index_type=index_type,
         ignored=ignored,
-        functions=bool(proto.functions),
-        partition_key=any(field.is_partition_key for field in proto.fields),
-        lite=lite,
+        functions=bool(answer.schema.functions),
+        partition_key=next((field.name for field in fields.values() if field.is_partition_key), ""),
+        lite=wire.lease is not None,
         in_field=settings.namespace_mode == "partition_key",
-        shards=settings.shards,
+        shards=answer.shards_num,
     )
+
+
+def _marks(answer: Any) -> str:
+    """Return the mark of a collection we made, "" for another: a server keeps it as description, Lite as property."""
+    texts = (answer.schema.description, *(pair.value for pair in answer.properties if pair.key == MARKER))
+    return next((text for text in texts if MARKER in text), "")
 
 
 def _param(field: Any, name: str, default: str) -> str:
@@ -173,8 +158,8 @@ def _scalar(field: Any) -> Field:
             fix="read a collection without it",
             code="unsupported_field",
         )
-    length = int(_param(field, "max_length", "0"))
-    return Field(field.name, field.data_type, length, getattr(field, "nullable", False), field.element_type)
+    length, capacity = int(_param(field, "max_length", "0")), int(_param(field, "max_capacity", "0"))
+    return Field(field.name, field.data_type, length, getattr(field, "nullable", False), field.element_type, capacity)
 
 
 def _key(fields: dict[str, Any], settings: Settings, collection: str) -> Any:
@@ -186,7 +171,7 @@ def _key(fields: dict[str, Any], settings: Settings, collection: str) -> Any:
 
 def _vectors(fields: dict[str, Any], settings: Settings, collection: str) -> tuple[str | None, str | None, tuple[str, ...]]:
     """Return the dense field, the sparse field and the vector fields left out."""
-    dense = [name for name, field in fields.items() if field.data_type == Type.FloatVector]
+    dense = sorted((name for name, field in fields.items() if field.data_type in BY_TYPE), key=lambda name: fields[name].data_type != Type.FloatVector)
     sparse = [name for name, field in fields.items() if field.data_type == Type.SparseFloatVector and not field.is_function_output]
     every = [name for name, field in fields.items() if field.data_type in _VECTORS]
     vector = _chosen(settings.vector_field, dense, "vector_field", collection)
@@ -194,8 +179,8 @@ def _vectors(fields: dict[str, Any], settings: Settings, collection: str) -> tup
     if vector is None and chosen_sparse is None:
         kinds = ", ".join(f"{name} ({Type.Name(fields[name].data_type)})" for name in every) or "none"
         raise PlanError(
-            f"collection {collection} has no FLOAT_VECTOR field; its vector fields: {kinds}",
-            fix="copy it into one with float32 vectors first",
+            f"collection {collection} has no vector field that can be copied; its vector fields: {kinds}",
+            fix="copy it into one with a vector a row first",
             code="unsupported_field",
         )
     return vector, chosen_sparse, tuple(name for name in every if name not in {vector, chosen_sparse})
@@ -209,34 +194,39 @@ def _chosen(wanted: str, found: list[str], option: str, collection: str) -> str 
     return wanted or (found[0] if found else None)
 
 
-def _namespace(fields: dict[str, Any], settings: Settings, collection: str) -> Field | None:
-    """Return the namespace field: the one the option names, else a text partition key."""
+def _namespace(fields: dict[str, Any], settings: Settings, collection: str, roles: dict[str, str]) -> Field | None:
+    """Return the namespace field: the one the option or our own mark names, else a text partition key that is no metadata field."""
     if settings.namespace_mode != "partition_key":
         return None
-    if settings.namespace_field:
-        field = fields.get(settings.namespace_field)
+    if settings.namespace_field or roles.get("namespace_field") in fields:
+        name = settings.namespace_field or roles["namespace_field"]
+        field = fields.get(name)
         if field is None or field.data_type != Type.VarChar:
             texts = ", ".join(name for name, field in fields.items() if field.data_type == Type.VarChar and not field.is_primary_key)
-            raise PlanError(
-                f"collection {collection} has no text field {settings.namespace_field!r}",
-                fix=f"use namespace_field= one of: {texts or 'none'}",
-                code="wrong_field",
-            )
+            raise PlanError(f"collection {collection} has no text field {name!r}", fix=f"use namespace_field= one of: {texts or 'none'}", code="wrong_field")
         return _scalar(field)
-    return next((_scalar(field) for field in fields.values() if field.is_partition_key and field.data_type == Type.VarChar), None)
+    metadata = {settings.partition_key, roles.get("partition_key")}
+    keys = (field for field in fields.values() if field.is_partition_key and field.data_type == Type.VarChar and field.name not in metadata)
+    return next((_scalar(field) for field in keys), None)
 
 
 def describe_index(wire: Wire, collection: str, field: str | None) -> tuple[Metric | None, str]:
     """Return metric and type of the index on ``field``; (None, "") when it has none."""
+    metric, kind = _index(wire, collection, field)
+    return METRICS.get(metric), kind
+
+
+def _index(wire: Wire, collection: str, field: str | None) -> tuple[str, str]:
+    """Return the metric by Milvus's name and the type of the index on ``field``, each "" when it has none."""
     request = pb.DescribeIndexRequest(collection_name=collection, field_name=field or "")
     try:
         indexes = wire.call("DescribeIndex", request, "describe the index").index_descriptions
     except PermanentError as error:
         if error.code != "not_found":  # a collection without index answers 700, index not found
             raise
-        return None, ""
+        return "", ""
     for index in indexes:
         if index.field_name == field:
             params = {pair.key: pair.value for pair in index.params}
-            return METRICS.get(params.get("metric_type", "").upper()), params.get("index_type", "")
-    return None, ""
+            return params.get("metric_type", "").upper(), params.get("index_type", "")
+    return "", ""

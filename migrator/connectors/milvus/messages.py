@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymilvus.grpc_gen import schema_pb2
 
-from migrator.connectors.milvus.layout import SLOTS, Type
-from migrator.varint import varint
+from migrator.connectors.milvus.fieldtypes import SLOTS, Type
+from migrator.connectors.milvus.vectors import field_data
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from migrator.connectors.milvus.columns import Columns
-    from migrator.connectors.milvus.layout import Field, Layout
-
-_PACKED_FLOATS = b"\x0a"
-"""The tag of ``FloatArray.data``: field 1, packed."""
+    from migrator.connectors.milvus.fieldtypes import Field
+    from migrator.connectors.milvus.layout import Layout
 
 
 def fields_data(columns: Columns, layout: Layout) -> list[Any]:
     """Return the ``fields_data`` of an insert or upsert request."""
     found = [_keys(columns, layout)]
     if layout.vector and columns.values is not None:
-        found.append(_vectors(layout.vector, columns.values))
+        found.append(field_data(layout.vector, layout.vector_type, columns.values))
     if layout.sparse and columns.sparse is not None:
         found.append(_sparse(layout.sparse, columns.sparse))
     if layout.namespace and columns.namespaces is not None:
@@ -43,15 +39,6 @@ def _keys(columns: Columns, layout: Layout) -> Any:
     data = schema_pb2.FieldData(type=layout.key.type, field_name=layout.key.name)
     slot = data.scalars.long_data if layout.id_type == "int64" else data.scalars.string_data
     slot.data.extend(columns.keys.to_pylist())
-    return data
-
-
-def _vectors(name: str, values: npt.NDArray[np.float32]) -> Any:
-    """Return a vector field. Packed floats are their little-endian bytes, so parsing bytes copies the matrix once."""
-    data = schema_pb2.FieldData(type=Type.FloatVector, field_name=name)
-    data.vectors.dim = values.shape[1]
-    raw = np.ascontiguousarray(values, "<f4").tobytes()
-    data.vectors.float_vector.MergeFromString(_PACKED_FLOATS + varint(len(raw)) + raw)
     return data
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from migrator.connectors.milvus.options import MAX_NAME, NAME
+from migrator.connectors.milvus.wanted import MAX_NAME, NAME
 from migrator.model import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:

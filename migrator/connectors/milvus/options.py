@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from migrator import secrets
-from migrator.endpoints import check_options, flag, json_object, whole_number
+from migrator.connectors.milvus.wanted import CONSISTENCY, MAX_NAME, NAME, SCHEMA_OPTIONS, checked_field, checked_name, chosen, schema_options
+from migrator.endpoints import check_options, flag, whole_number
 from migrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
     from migrator.model import Endpoint
 
+__all__ = ["CONSISTENCY", "MAX_NAME", "MODES", "NAME", "OPTIONS", "NamespaceMode", "Settings", "checked_name", "hosted", "read_options"]
+
 NamespaceMode = Literal["partition_key", "partition", "collection"]
 MODES: tuple[NamespaceMode, ...] = ("partition_key", "partition", "collection")
-CONSISTENCY = {"strong": 0, "session": 1, "bounded": 2, "eventually": 3}
 TLS_FILES = ("server_pem_path", "ca_pem_path", "client_pem_path", "client_key_path")
 OPTIONS = frozenset(
     {
         *("uri", "token", "user", "password", "database", "secure", "server_name", *TLS_FILES, "connect_timeout", "timeout"),
         *("namespace_mode", "namespace_field", "id_field", "vector_field", "sparse_field"),
-        *("shards", "index_type", "index_params", "dynamic", "consistency", "id_length"),
         *("import_jobs", "rest_uri", "access_key", "secret_key"),
+        *SCHEMA_OPTIONS,
     }
 )
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-MAX_NAME = 255
-"""Milvus Limits: names have at most 255 characters. Lite accepts any name, so nothing but this check refuses one."""
 
 _MANAGED_HOSTS = (".zillizcloud.com", ".zilliz.com")
 
@@ -60,6 +58,16 @@ class Settings:
     id_field: str = ""
     vector_field: str = ""
     sparse_field: str = ""
+    metric: str = ""
+    """Milvus's name of the metric a new collection gets; "" takes the source's."""
+    dimension: int = 0
+    """What the source must have; 0 takes any."""
+    vector_type: str = ""
+    id_type: str = ""
+    fields: abc.Mapping[str, str] | None = None
+    """Metadata field -> type of its column (``fieldtypes.parse_type``)."""
+    partition_key: str = ""
+    """The metadata field that is the partition key, in place of the namespace field."""
     shards: int = 1
     index_type: str = ""
     index_params: abc.Mapping[str, Any] = field(default_factory=dict)
@@ -100,6 +108,7 @@ def read_options(endpoint: Endpoint) -> Settings:
     checked_name("collection", endpoint.resource)
     path, host, port, secure, uri_database = _address(endpoint)
     options = endpoint.options
+    named: dict[str, Any] = schema_options(endpoint) | _texts(endpoint)
     return Settings(
         collection=endpoint.resource,
         path=path,
@@ -111,28 +120,11 @@ def read_options(endpoint: Endpoint) -> Settings:
         tls=_tls(endpoint),
         connect_timeout=whole_number(endpoint, "connect_timeout", default=5, most=600),
         timeout=whole_number(endpoint, "timeout", default=120, most=86_400),
-        namespace_mode=_choice(endpoint, "namespace_mode", MODES, "partition_key"),  # type: ignore[arg-type]
+        namespace_mode=chosen(endpoint, "namespace_mode", MODES, "partition_key"),  # type: ignore[arg-type]
         mode_given="namespace_mode" in options,
-        shards=whole_number(endpoint, "shards", default=1, most=16),
-        index_type=options.get("index_type", "").upper(),
-        index_params=json_object(endpoint, "index_params", '{"M": 16, "efConstruction": 200}') or {},
-        dynamic=flag(endpoint, "dynamic", default=True),
-        consistency=CONSISTENCY[_choice(endpoint, "consistency", tuple(CONSISTENCY), "bounded")],
-        id_length=whole_number(endpoint, "id_length", default=512, most=65_535),
         import_jobs=whole_number(endpoint, "import_jobs", default=2, most=100),
-        **_texts(endpoint),
+        **named,
     )
-
-
-def checked_name(what: str, name: str) -> str:
-    """Return ``name``. Raise ``ConfigError`` when Milvus would not take it."""
-    if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise ConfigError(
-            f"{name!r} is no name Milvus accepts for {what}",
-            fix=f"use at most {MAX_NAME} letters, digits and underscores, not starting with a digit",
-            code="bad_name",
-        )
-    return name
 
 
 def _address(endpoint: Endpoint) -> tuple[Path | None, str, int, bool, str]:
@@ -158,7 +150,7 @@ def _address(endpoint: Endpoint) -> tuple[Path | None, str, int, bool, str]:
 def _texts(endpoint: Endpoint) -> dict[str, str]:
     """Return the options that are text, checked; names of fields among them."""
     given = {name: text for name, text in endpoint.options.items() if text}
-    fields = {name: checked_name(name, given[name]) for name in ("namespace_field", "id_field", "vector_field", "sparse_field") if name in given}
+    fields = {name: checked_field(name, given[name]) for name in ("namespace_field", "id_field", "vector_field", "sparse_field") if name in given}
     keys = {name: secrets.resolve(given[name], option=name) for name in ("access_key", "secret_key") if name in given}
     return fields | keys | {"rest_uri": _rest(given.get("rest_uri", ""))}
 
@@ -214,10 +206,3 @@ def _tls(endpoint: Endpoint) -> dict[str, str]:
     if ("client_pem_path" in chosen) != ("client_key_path" in chosen):
         raise ConfigError("client_pem_path and client_key_path belong together", fix="give both", code="missing_option")
     return chosen
-
-
-def _choice(endpoint: Endpoint, name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = endpoint.options.get(name, default).lower()
-    if value not in allowed:
-        raise ConfigError(f"{name}={value} of milvus is not one of {', '.join(allowed)}", fix=f"correct {name}=", code="bad_option")
-    return value

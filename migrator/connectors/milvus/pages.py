@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from migrator.connectors.milvus.layout import SLOTS, Type
+from migrator.connectors.milvus.fieldtypes import SLOTS, Type
 from migrator.connectors.milvus.sparse import decode_sparse
+from migrator.connectors.milvus.vectors import BY_TYPE, decode, raw_of
 from migrator.errors import UnreadableSourceError
 from migrator.model import DEFAULT_NAMESPACE, Rejected
 from migrator.records import canonical_metadata, constant, integer_ids, make_batch, parse_json
@@ -79,20 +80,19 @@ def _keys(data: Any, layout: Layout) -> pa.Array:
 
 
 def _vectors(data: Any, rows: int, layout: Layout) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
-    """Return the matrix in the packed ``FloatArray`` of ``data``: serialised again it is a tag, a length, and the floats as bytes."""
-    encoded = data.vectors.float_vector.SerializeToString()
-    size = 4 * len(data.vectors.float_vector.data)
-    flat = np.frombuffer(encoded, "<f4", offset=len(encoded) - size)
+    """Return the matrix of ``data``, and which rows have no vector."""
+    dimension, raw = layout.dimension, raw_of(data, layout.vector_type)
     valid = np.array(data.valid_data, bool) if data.valid_data else None
-    if valid is not None and flat.size == int(valid.sum()) * layout.dimension:  # null vectors are left out of the floats
-        matrix = np.zeros((rows, layout.dimension), np.float32)
-        matrix[valid] = flat.reshape(-1, layout.dimension)
+    size = dimension * BY_TYPE[layout.vector_type].bits // 8
+    if valid is not None and len(raw) == int(valid.sum()) * size:  # null vectors are left out of the bytes
+        matrix = np.zeros((rows, dimension), np.float32)
+        matrix[valid] = decode(layout.vector_type, raw, dimension)
         return matrix, ~valid
-    if flat.size != rows * layout.dimension:
+    if len(raw) != rows * size:
         raise UnreadableSourceError(
-            f"Milvus answered {flat.size} vector components for {rows} records of {layout.dimension}", fix="try again; if it stays, report it to Milvus"
+            f"Milvus answered {len(raw)} bytes of vectors for {rows} records of {size}", fix="try again; if it stays, report it to Milvus"
         )
-    return flat.reshape(rows, layout.dimension), None if valid is None else ~valid
+    return decode(layout.vector_type, raw, dimension), None if valid is None else ~valid
 
 
 def scalar_values(data: Any) -> list[Any]:

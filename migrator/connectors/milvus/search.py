@@ -11,6 +11,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 from migrator.connectors.milvus import names
 from migrator.connectors.milvus.layout import METRIC_NAMES
 from migrator.connectors.milvus.reading import STRONG, ensure_loaded
+from migrator.connectors.milvus.vectors import encode, placeholder
 from migrator.errors import PlanError
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def _search(
 ) -> list[list[tuple[str, float]]]:
     if layout.vector is None or layout.metric is None:
         raise PlanError(f"collection {layout.collection} has no dense vectors with an index to search", fix="finish the run that creates its index")
-    rows = [np.asarray(vector, "<f4").tobytes() for vector in vectors]
-    group = common_pb2.PlaceholderGroup(placeholders=[common_pb2.PlaceholderValue(tag="$0", type=common_pb2.PlaceholderType.FloatVector, values=rows)])
+    rows = [encode(layout.vector_type, np.asarray([vector], np.float32)) for vector in vectors]
+    group = common_pb2.PlaceholderGroup(placeholders=[common_pb2.PlaceholderValue(tag="$0", type=placeholder(layout.vector_type), values=rows)])
     filters = f"{layout.namespace.name} == {names.literal(namespace)}" if layout.namespace and namespace is not None else ""
     params = {"anns_field": layout.vector, "topk": top_k, "params": "{}", "metric_type": METRIC_NAMES[layout.metric], "round_decimal": -1}
     request = pb.SearchRequest(

@@ -1,122 +1,118 @@
-"""Records as the columns that Milvus's bulk insert reads: those of the collection that is there, or of the one that would be created."""
+"""What a copy will make of the target collection and of each metadata key, judged on a sample of the source before anything is written."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from pymilvus.grpc_gen import milvus_pb2 as pb
 
-from migrator.connectors.milvus import creation
+from migrator.connectors.milvus import names
 from migrator.connectors.milvus.columns import split_batch
-from migrator.connectors.milvus.layout import Type, exists, layout_of, read_layout
+from migrator.connectors.milvus.creation import misfits
+from migrator.connectors.milvus.design import design, faults
+from migrator.connectors.milvus.facts import facts_of
+from migrator.connectors.milvus.fieldtypes import CHOICES, proposed
+from migrator.connectors.milvus.layout import METRICS, read_layout
 from migrator.connectors.milvus.options import read_options
+from migrator.connectors.milvus.settling import settle
 from migrator.connectors.milvus.wire import Wire
-from migrator.datasets.folders import by_namespace
-from migrator.errors import PlanError, TransientError
-from migrator.model import DEFAULT_NAMESPACE, ColumnRoles, Rejected
-from migrator.records import matrix_to_array
+from migrator.model import FieldPlace, Finding, TargetShape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from migrator.connectors.milvus.columns import Columns
+    import pyarrow as pa
+
     from migrator.connectors.milvus.layout import Layout
-    from migrator.model import Collection, Endpoint, Plan
+    from migrator.connectors.milvus.options import Settings
+    from migrator.model import Collection, Endpoint, FieldStats, Plan, Rejected, SampleStats
 
-DYNAMIC = "$meta"
-_ARROW = {
-    Type.Bool: pa.bool_(),
-    Type.Int8: pa.int8(),
-    Type.Int16: pa.int16(),
-    Type.Int32: pa.int32(),
-    Type.Int64: pa.int64(),
-    Type.Float: pa.float32(),
-    Type.Double: pa.float64(),
-    Type.VarChar: pa.string(),
-    Type.JSON: pa.string(),
-}
-"""What a NumPy file holds for a field; arrays have none (seen refused by 2.3.5)."""
+_SAID_ELSEWHERE = frozenset({"id_too_long", "not_finite", "metadata_too_large", "duplicate_id"})
+"""Reasons that the planning has findings of its own for."""
 
 
 @dataclass(frozen=True)
-class _Unseen:
-    """A server that could not be asked: of the oldest release that is served."""
+class _Place:
+    """What is there before the run."""
 
-    release: tuple[int, int] = (2, 3)
-    product: str = "a Milvus server that could not be reached"
-    lease: None = None
-
-
-@dataclass(frozen=True)
-class MilvusShaper:
-    """The columns of one collection."""
-
-    layout: Layout
-    by_folder: bool
-    """Whether the folder of a part says its namespace: a partition, or a collection of its own."""
-
-    @property
-    def roles(self) -> ColumnRoles:
-        layout = self.layout
-        return ColumnRoles(
-            id=layout.key.name,
-            values=layout.vector,
-            namespace=layout.namespace.name if layout.namespace else None,
-            metadata=DYNAMIC if layout.dynamic else None,
-            fields=tuple(scalar.name for scalar in layout.scalars),
-            reserved=layout.escape().taken if layout.marked else (),
-        )
-
-    def shape(self, batch: pa.RecordBatch) -> tuple[Sequence[tuple[str, pa.RecordBatch]], Sequence[Rejected]]:
-        groups = by_namespace(batch) if self.by_folder else [(DEFAULT_NAMESPACE, batch)]
-        shaped: list[tuple[str, pa.RecordBatch]] = []
-        rejected: list[Rejected] = []
-        for namespace, rows in groups:
-            columns, refused = split_batch(rows, self.layout)
-            rejected += refused
-            if len(columns):
-                shaped.append((namespace, self._arrow(columns)))
-        return shaped, rejected
-
-    def _arrow(self, columns: Columns) -> pa.RecordBatch:
-        layout = self.layout
-        found: dict[str, Any] = {layout.key.name: columns.keys}
-        if layout.vector and columns.values is not None:
-            found[layout.vector] = matrix_to_array(columns.values)
-        if layout.namespace:
-            found[layout.namespace.name] = columns.namespaces
-        for scalar in layout.scalars:
-            values = [value.decode() if isinstance(value, bytes) else value for value in columns.scalars[scalar.name]]
-            found[scalar.name] = pa.array(values, _ARROW[scalar.type])
-        if columns.dynamic is not None and columns.dynamic.null_count < len(columns.dynamic):
-            found[DYNAMIC] = columns.dynamic.fill_null("{}")
-        return pa.RecordBatch.from_pydict(found)
+    release: tuple[int, int]
+    lite: bool
+    product: str
+    layout: Layout | None
 
 
-def shaper(endpoint: Endpoint, collection: Collection, plan: Plan) -> MilvusShaper:
-    """Return how records of ``collection`` lie in files that ``endpoint`` loads. Raise ``PlanError`` for fields that NumPy files cannot hold."""
+def shape(endpoint: Endpoint, plan: Plan, collection: Collection, stats: SampleStats, batches: Sequence[pa.RecordBatch]) -> TargetShape:
+    """Return what ``endpoint`` becomes when ``plan`` copies ``collection``; ``batches`` are a sample of it, routed as the plan says."""
     settings = read_options(endpoint)
-    try:
-        with closing(Wire(settings)) as wire:
-            if exists(wire, settings.collection):
-                layout = read_layout(wire, settings.collection, settings)
-            else:
-                layout = layout_of(creation.schema_of(wire, settings.collection, collection, plan, settings), settings.collection, settings, lite=False)
-    except TransientError:  # files can be written before the server is there
-        schema = creation.schema_of(_Unseen(), settings.collection, collection, plan, settings)
-        layout = layout_of(schema, settings.collection, settings, lite=False)
-    _check(layout)
-    return MilvusShaper(layout, settings.namespace_mode != "partition_key")
+    place = _look(settings)
+    findings: list[Finding] = []
+    if place.layout is None:
+        settled, findings = settle(endpoint, plan, collection, stats, place.release, lite=place.lite)
+        endpoint, settings = settled, read_options(settled)
+        wanted = design(collection, plan, settings, place.release, lite=place.lite, product=place.product)
+        layout = wanted.layout(settings.collection, settings)
+        facts = facts_of(layout, settings, collection, wanted.index_params)
+        said = {finding.message for finding in findings}
+        blocking = [Finding("blocking", *fault) for fault in faults(wanted, collection, settings)]
+        findings += [finding for finding in blocking if finding.message not in said]
+    else:
+        layout = place.layout
+        facts = facts_of(layout, settings, collection, {})
+        found = list(misfits(layout, collection, settings))
+        if found:
+            message = f"collection {layout.collection} {'; and it '.join(text for _, text in found)}"
+            findings.append(Finding("blocking", found[0][0], message, "choose another collection name, or correct the options"))
+    findings += [*_metric(layout, collection), *_unfit(layout, settings, collection, batches)]
+    fields = tuple(_field(layout, key) for key in stats.keys)
+    return TargetShape(endpoint, place.layout is not None, fields, facts, tuple(findings), CHOICES if place.layout is None else ())
 
 
-def _check(layout: Layout) -> None:
-    if layout.sparse is not None:
-        message = f"collection {layout.collection} has sparse vectors, which its bulk insert does not read from NumPy files"
-        raise PlanError(message, fix="use --route direct", code="sparse_unsupported")
-    for scalar in layout.scalars:
-        if scalar.type not in _ARROW or scalar.nullable:
-            what = "can be null" if scalar.nullable else "is an array"
-            message = f"field {scalar.name!r} of collection {layout.collection} {what}, which NumPy files cannot say"
-            raise PlanError(message, fix="use --route direct", code="unsupported_field")
+def _look(settings: Settings) -> _Place:
+    if settings.path is not None and not settings.path.exists():  # opening would create it
+        return _Place((2, 5), lite=True, product="Milvus Lite", layout=None)
+    with closing(Wire(settings)) as wire:
+        existing = wire.call("ShowCollections", pb.ShowCollectionsRequest(), "list the collections").collection_names
+        family = names.collections_of(settings.collection, existing) if settings.namespace_mode == "collection" else {"": settings.collection}
+        there = [name for name in family.values() if name in existing]
+        return _Place(wire.release, wire.lease is not None, wire.product, read_layout(wire, there[0], settings) if there else None)
+
+
+def _metric(layout: Layout, collection: Collection) -> Iterator[Finding]:
+    """Yield the loss when vectors will be compared in another way than in the source."""
+    if collection.metric is None or not layout.metric_name or METRICS.get(layout.metric_name) == collection.metric:
+        return
+    message = f"the source compares vectors by {collection.metric}, {layout.collection} will by {layout.metric_name}: search ranks differently"
+    yield Finding("lossy", "search_ranks_differently", message, "leave metric= out to keep the source's, or accept it")
+
+
+def _unfit(layout: Layout, settings: Settings, collection: Collection, batches: Sequence[pa.RecordBatch]) -> Iterator[Finding]:
+    rejected: list[Rejected] = []
+    for batch in batches:
+        if layout.dimension == collection.dimension:
+            rejected += [record for record in split_batch(batch, layout)[1] if record.code not in _SAID_ELSEWHERE]
+    not_integer = [record for record in rejected if record.code == "id_not_integer"]
+    if not_integer and settings.id_type == "int64":
+        message = f"id_type=int64 takes ids that are 64-bit integers, and {not_integer[0].message}"
+        yield Finding("blocking", "id_type_differs", message, "leave id_type=int64 out")
+    elif rejected:
+        total = sum(map(len, batches))
+        message = f"{len(rejected):,} of {total:,} records looked at do not fit into {layout.collection} and will be rejected: {rejected[0].message}"
+        fix = "choose other types (fields=), leave the key to the dynamic field, or go on: they are listed with their reasons, all others are copied"
+        yield Finding("info", "records_do_not_fit", message, fix)
+
+
+def _field(layout: Layout, key: FieldStats) -> FieldPlace:
+    """Return what becomes of a metadata key."""
+    proposal = proposed(key)
+    proposal_text = proposal.kind if proposal is not None else ""
+    column = next((scalar for scalar in layout.scalars if scalar.name == key.name), None)
+    if column is not None:
+        role = "column, partition key" if layout.partition_key == column.name else "column"
+        return FieldPlace(key, role, column.kind + ("" if column.nullable else " not null"), proposal_text)
+    if not layout.dynamic:
+        return FieldPlace(key, "none", "records that have it are rejected", proposal_text)
+    name = layout.escape().escape_key(key.name)
+    place = "dynamic field" if name == key.name else f"dynamic field, as {name}"
+    return FieldPlace(key, place, "JSON", proposal_text)

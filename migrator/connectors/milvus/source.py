@@ -12,7 +12,8 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 
 from migrator.connectors.milvus import names, search
 from migrator.connectors.milvus.address import address_of
-from migrator.connectors.milvus.layout import SCALARS, Layout, read_layout
+from migrator.connectors.milvus.layout import Layout, read_layout
+from migrator.connectors.milvus.native import native_options
 from migrator.connectors.milvus.pages import to_batch
 from migrator.connectors.milvus.reading import MAX_WINDOW, Place, Reader, reader_for
 from migrator.errors import ConfigError
@@ -84,7 +85,8 @@ class MilvusSource:
             metric=layout.metric,
             id_type=layout.id_type,
             namespaces=counts,
-            fields={scalar.name: SCALARS[scalar.type] for scalar in layout.scalars},
+            fields={scalar.name: scalar.kind for scalar in layout.scalars},
+            native=native_options(layout),
             kind=self._wire.product,
             sparse=layout.sparse is not None,
             unique_ids=True,  # a query returns each key once, even where rows share it: see _duplicates

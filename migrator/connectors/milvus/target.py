@@ -100,7 +100,7 @@ class MilvusTarget:
             creation.create(self._wire, name, self._collection, self._plan, self._settings)
             failpoint("milvus_created")
         layout = creation.checked_layout(self._wire, name, self._collection, self._plan, self._settings)
-        creation.index(self._wire, layout, self._collection, self._settings)
+        creation.index(self._wire, layout, self._collection, self._plan, self._settings)
         layout = read_layout(self._wire, name, self._settings)
         if self._staged:  # loaded once all is imported: to show it in a loaded collection takes 2.3.5 8 s longer
             loading.check_key(layout, self._settings)

@@ -85,6 +85,15 @@ class View:
             out[mine] = self.sources[number].vectors[self.row[positions[mine]]]
         return out
 
+    def other_matrix(self, name: str, positions: npt.NDArray[np.int64], dimension: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+        """Return the vectors of field ``name``, which is not the collection's first, and which rows have none."""
+        column = self.column(name, positions)
+        missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+        out = np.zeros((len(positions), dimension), np.float32)
+        present = slice(None) if missing is None else ~missing
+        out[present] = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(-1, dimension)  # flatten leaves nulls out
+        return out, missing
+
 
 def matrix_of(table: pa.Table, name: str | None) -> npt.NDArray[np.float32]:
     """Return the vectors of a memory table as a matrix; of no columns when the collection has no dense vectors."""
