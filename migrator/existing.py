@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -36,6 +37,24 @@ def existing_collection(target: Endpoint) -> Collection | None:
         if error.code == "not_found":
             return None
         raise
+
+
+def by_own_names(plan: Plan, source: Collection, target: Collection | None) -> tuple[Plan, list[Finding]]:
+    """Return ``plan`` with each side that an alias names named by its own name, and what to know of that.
+
+    An alias leads elsewhere after a cut-over: a run resumed or proven through it would then compare the target with itself.
+    """
+    findings = []
+    if source.alias:
+        message = f"{source.alias} is an alias of {source.name}: the run reads {source.name}, wherever the alias leads later"
+        findings.append(Finding("info", "source_is_alias", message))
+        plan = plan.with_(source=replace(plan.source, resource=source.name))
+    if target is not None and target.alias:
+        message = f"{target.alias} is an alias of {target.name}: the run writes into {target.name}, and applications that open the alias see that at once"
+        fix = f"copy into a new collection, and move the alias at the cut-over (--alias {target.alias})"
+        findings.append(Finding("info", "target_is_alias", message, fix))
+        plan = plan.with_(target=replace(plan.target, resource=target.name))
+    return plan, findings
 
 
 def target_scope(plan: Plan) -> tuple[str, ...] | None:

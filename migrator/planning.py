@@ -12,7 +12,7 @@ from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
 from migrator.estimate import estimate
-from migrator.existing import existing_collection, occupied
+from migrator.existing import by_own_names, existing_collection, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
@@ -72,14 +72,14 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         raise ConfigError(f"{plan.target.connector} cannot be a target", fix="choose pinecone, milvus or parquet as the target", code="not_a_target")
     with opened_source(plan.source) as opened:
         collection = opened.describe()
-        plan = settled(plan, collection)
+        existing = existing_collection(plan.target)
+        plan, named = by_own_names(settled(plan, collection), collection, existing)
         sample = preview.sample(opened, collection, plan)
         shaped = target_shape(plan, collection, sample)
         if shaped is not None:
             plan = plan.with_(target=shaped[0].endpoint)
-            capabilities = connector(plan.target.connector).capabilities(plan.target)
-        existing = existing_collection(plan.target)
-        findings = [*collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+            capabilities = _capabilities(plan)
+        findings = [*named, *collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         findings += _unwatched(plan, capabilities, opened, collection)
         findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from migrator import configs, costs, estimate, inspection, planning, preview, shape, staging
+from migrator import configs, costs, inspection, planning, preview, shape, staging
 from migrator.configs import Conversion
 from migrator.connectors import REGISTRY, connector, opened_source
 from migrator.endpoints import parse
 from migrator.errors import ConfigError
 from migrator.inspection import Inspection
-from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.model import Capabilities, Plan, Step
 from migrator.planning import PlanOptions
 from migrator.records import to_dicts
-from migrator.runs import Manager, artifacts, cutover, prove, result, stamping, view
+from migrator.runs import Manager, artifacts, cutover, prove, rates, result, stamping, view
+from migrator.runs.aliases import AliasesOfRuns
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ __all__ = [
     "cost_sentences",
     "default_home",
     "dump_plan",
+    "half",
     "kind_of_config",
     "load_plan",
     "money",
@@ -44,12 +44,11 @@ __all__ = [
     "stores",
 ]
 
-LEAST_MEASURED = 5_000
-"""Records of a run whose speed says something about another's: in smaller ones, opening and finishing take most of the time."""
 command = planning.command
 SHORTFALLS = result.SHORTFALLS
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
+half = staging.half
 convert_config = configs.convert
 kind_of_config = configs.kind_of
 repriced = costs.repriced
@@ -80,6 +79,7 @@ class Service:
         """Open ``home``. ``yielding`` runs let other threads have the processor first: a page stays quick while they go."""
         self.home = (home or default_home()).expanduser().absolute()
         self.manager = Manager(self.home, yielding=yielding)
+        self.aliases = AliasesOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 
@@ -106,15 +106,17 @@ class Service:
 
     def plan(self, source: str, target: str, options: PlanOptions | None = None) -> Plan:
         """Return a plan with its findings and estimate. Nothing is written."""
-        return planning.make_plan(source, target, options or PlanOptions(), measured=self._measured(source, target), prices=self.prices)
+        return planning.make_plan(
+            source,
+            target,
+            options or PlanOptions(),
+            measured=rates.measured(self.manager.ledger, parse(source).connector, parse(target).connector),
+            prices=self.prices,
+        )
 
     def look_again(self, plan: Plan) -> Plan:
         """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
         return planning.look(plan, prices=self.prices)
-
-    def half(self, plan: Plan, verb: Literal["dump", "load"]) -> Plan:
-        """Return the half of a staged ``plan`` that writes its files, or has them loaded, with the findings that hold now."""
-        return self.look_again(staging.half(plan, verb))
 
     def unfinished(self, plan: Plan) -> str | None:
         """Return the newest run that began just this copy, if it was stopped before its end."""
@@ -127,16 +129,6 @@ class Service:
     def mapping_preview(self, plan: Plan, records: int = shape.PREVIEW_RECORDS) -> dict[str, Any] | None:
         """Return what becomes of each metadata key and what else the target's schema will be (``TargetShape.to_json``), None where there is no schema."""
         return shape.mapping_preview(planning.settled(plan), records)
-
-    def _measured(self, source: str, target: str) -> float | None:
-        pair = (parse(source).connector, parse(target).connector)
-        for row in rows.listed(self.manager.ledger)[:50]:
-            known = (row["source"].partition(":")[0], row["target"].partition(":")[0])
-            seen = json.loads(row["facts"]).get("source")
-            if known == pair and row["kind"] == "copy" and row["status"] == "proven" and seen and seen["records"] >= LEAST_MEASURED:
-                scanned = progress.counts(self.manager.ledger, row["run"]).scanned
-                return estimate.comparable_rate(scanned, float(row["active_seconds"]), seen["dimension"])
-        return None
 
     def start(self, plan: Plan, *, dry_run: bool = False, owner: str = "") -> str:
         """Start a run in the background and return its id. Raise ``PlanError`` when a finding stands in the way."""
@@ -194,10 +186,11 @@ class Service:
         scale: Mapping[str, str] | None = None,
         delete_source: bool = False,
         confirm: str = "",
+        alias: str = "",
         on_wait: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Cut a run over: last passes and proof, the addresses, and what else was asked for. See ``migrator.runs.cutover``."""
-        return cutover.cut_over(self.manager, run, cutover.Wish(scale or {}, delete_source, confirm), on_wait)
+        return cutover.cut_over(self.manager, run, cutover.Wish(scale or {}, delete_source, confirm, alias), on_wait)
 
     def start_verify(self, run: str) -> None:
         """Prove a finished run again in the background, reading both sides."""

@@ -66,6 +66,17 @@ class MilvusServer:
     pid: int
 
 
+@dataclass(frozen=True)
+class Certificates:
+    """An authority of our own, and what it signed: PEM files for a server called ``localhost`` or 127.0.0.1, and for a client."""
+
+    authority: Path
+    server_pem: Path
+    server_key: Path
+    client_pem: Path
+    client_key: Path
+
+
 def free_port(below: int = 65535) -> int:
     """Return a port nobody listens on now, lower than ``below``."""
     while True:
@@ -171,9 +182,22 @@ def _unpacked() -> Path:
     return folder / "bin"
 
 
+def _etcd_beside_another(folder: Path) -> Path:
+    """Write the configuration of an embedded etcd that leaves the default ports to another Milvus of this machine."""
+    peer, client = (f"http://{HOST}:{free_port()}" for _ in range(2))
+    lines = {"name": "default", "listen-peer-urls": peer, "initial-advertise-peer-urls": peer, "initial-cluster": f"default={peer}"}
+    lines |= {"listen-client-urls": client, "advertise-client-urls": client}
+    path = folder / "etcd.yaml"
+    path.write_text("".join(f"{name}: {value}\n" for name, value in lines.items()))
+    return path
+
+
 @contextlib.contextmanager
-def start_milvus(folder: Path, storage: S3Server) -> Iterator[MilvusServer]:
-    """Run Milvus standalone with authorization on (``root:Milvus``), its objects in ``storage``."""
+def start_milvus(folder: Path, storage: S3Server, tls: Certificates | None = None, *, mutual: bool = False) -> Iterator[MilvusServer]:
+    """Run Milvus standalone with authorization on (``root:Milvus``), its objects in ``storage``.
+
+    With ``tls`` it speaks TLS only, ``mutual`` demands a certificate of its clients too, and it can run beside one without.
+    """
     from milvus import MilvusServerConfig  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,6 +217,9 @@ def start_milvus(folder: Path, storage: S3Server) -> Iterator[MilvusServer]:
         "queryCoord.checkHandoffInterval": 500,
         "proxy.timeTickInterval": 50,
     }
+    if tls is not None:
+        files = {"server_pem_path": tls.server_pem, "server_key_path": tls.server_key, "ca_pem_path": tls.authority}
+        settings |= {name: str(path) for name, path in files.items()} | {"tls_mode": 2 if mutual else 1, "minio.rootPath": f"milvus-tls-{port}"}
     for key, value in settings.items():
         config.set(key, value)
     config.resolve()
@@ -203,22 +230,26 @@ def start_milvus(folder: Path, storage: S3Server) -> Iterator[MilvusServer]:
         "MILVUS_RUN_DIR": str(folder / "run"),
         "LD_LIBRARY_PATH": f"{binaries}:{os.environ.get('LD_LIBRARY_PATH', '')}",
     }
+    if tls is not None:
+        environment["ETCD_CONFIG_PATH"] = str(_etcd_beside_another(folder))
     log = folder / "milvus.log"
     with running([str(binaries / "milvus"), "run", "standalone"], log, cwd=folder, env=environment) as process:
-        server = MilvusServer(f"http://{HOST}:{port}", "root:Milvus", storage, "milvus", process.pid)
-        wait_until(lambda: _answers(server), process, log)
+        root_path = str(settings["minio.rootPath"])
+        server = MilvusServer(f"{'https' if tls else 'http'}://{HOST}:{port}", "root:Milvus", storage, root_path, process.pid)
+        wait_until(lambda: _answers(server, tls), process, log)
         yield server
 
 
-def _answers(server: MilvusServer) -> bool:
+def _answers(server: MilvusServer, tls: Certificates | None) -> bool:
     from pymilvus import MilvusClient  # noqa: PLC0415
     from pymilvus.exceptions import MilvusException  # noqa: PLC0415
 
-    host, _, port = server.uri.removeprefix("http://").partition(":")
+    host, _, port = server.uri.partition("://")[2].partition(":")
+    trust = {"ca_pem_path": str(tls.authority), "client_pem_path": str(tls.client_pem), "client_key_path": str(tls.client_key)} if tls else {}
     try:
         with socket.create_connection((host, int(port)), timeout=1):
             pass
-        client = MilvusClient(server.uri, token=server.token, timeout=2, dedicated=True)
+        client = MilvusClient(server.uri, token=server.token, timeout=2, dedicated=True, **trust)
     except (OSError, MilvusException):
         return False
     try:

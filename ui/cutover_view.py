@@ -1,4 +1,4 @@
-"""The cut-over of a proven run: the new address and the way back, more capacity, and the end of the old collection."""
+"""The cut-over of a proven run: the new address and the way back, an alias, more capacity, and the end of the old collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from migrator import endpoints
 from migrator.errors import ConfigError, MigratorError
-from ui import kit, state, stores, words
+from ui import alias_view, kit, state, stores, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +53,10 @@ def _panel(run: str) -> None:
             if job is not None:
                 _ended(job)
             done = state.service().result(run).get("cutover") if seen["status"] == "proven" else None
+            alias_view.moved(run, seen["aliases"])
             if done:
                 _addresses(done)
+                st.divider()
             _ask(run, seen)
 
 
@@ -86,6 +88,7 @@ def _ask(run: str, seen: Mapping[str, Any]) -> None:
     first = "Stops following after a last pass, proves" if following else "Proves"
     st.caption(f"{first} the whole target once more, and only then gives the address for your application. Nothing is changed unless the proof is green.")
     source, target = _store(seen["source"]), _store(seen["target"])
+    alias = alias_view.ask(run, endpoints.parse(seen["target"]).resource) if target.aliases else alias_view.NONE
     scale = _text("Scale the new collection (optional)", "cutover_scale", target.scaling) if target.scaling else ""
     name = endpoints.parse(seen["source"]).resource
     deletes = source.droppable and st.toggle("Delete the old collection afterwards", key="cutover_delete")
@@ -93,8 +96,8 @@ def _ask(run: str, seen: Mapping[str, Any]) -> None:
     if deletes:
         st.warning(f"{kit.plain(name)} will be deleted for good, after the proof.", icon=":material/delete_forever:")
     label = "Cut over and delete the old collection" if deletes else "Cut over"
-    if st.button(label, type="primary", icon=":material/swap_horiz:", key="cutover_start", disabled=bool(deletes and confirm != name)):
-        _start(run, _options(scale), delete=bool(deletes), confirm=confirm)
+    if st.button(label, type="primary", icon=":material/swap_horiz:", key="cutover_start", disabled=not alias.usable or bool(deletes and confirm != name)):
+        _start(run, _options(scale), delete=bool(deletes), confirm=confirm, alias=alias.name)
         st.rerun()
 
 
@@ -110,13 +113,13 @@ def _options(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _start(run: str, scale: Mapping[str, str], *, delete: bool, confirm: str) -> None:
+def _start(run: str, scale: Mapping[str, str], *, delete: bool, confirm: str, alias: str) -> None:
     """Cut ``run`` over in a thread of its own: the last pass and the proof may take long."""
     service, job = state.service(), Job()
 
     def work() -> None:
         try:
-            job.answer = service.cutover(run, scale=scale, delete_source=delete, confirm=confirm, on_wait=note)
+            job.answer = service.cutover(run, scale=scale, delete_source=delete, confirm=confirm, alias=alias, on_wait=note)
         except MigratorError as error:
             job.error = error
 

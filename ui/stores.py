@@ -52,6 +52,8 @@ class Store:
     """Whether applications reach it by an address, so that there is something to cut over."""
     scaling: str = ""
     """How its capacity is written (``cutover --scale``), as an example; empty when it cannot be changed from here."""
+    aliases: bool = False
+    """Whether a cut-over can move an alias to its collection."""
     droppable: bool = False
     """Whether the old collection can be deleted after a cut-over."""
 
@@ -122,6 +124,7 @@ MILVUS = Store(
     ),
     (Secret("token", "Token", "MILVUS_TOKEN"),),
     served=True,
+    aliases=True,
 )
 PARQUET = Store(
     "parquet",

@@ -13,7 +13,7 @@ from migrator.cli import convert, delta, local_pinecone, output
 from migrator.cli.progress import follow
 from migrator.cli.signals import ended, interruptible
 from migrator.errors import ConfigError
-from migrator.service import PlanOptions, Service, dump_plan, kind_of_config, load_plan
+from migrator.service import PlanOptions, Service, dump_plan, half, kind_of_config, load_plan
 
 if TYPE_CHECKING:
     import argparse
@@ -90,17 +90,18 @@ def _half(options: argparse.Namespace) -> int:
     text = convert.read(options.plan, "plan")
     whole = load_plan(text) if kind_of_config(text) == "plan" else convert.plan_of(text)
     with closing(Service()) as service:
-        plan = service.half(whole, options.command)
+        plan = half(whole, options.command)
         known = service.unfinished(plan) if not options.dry_run else None
 
         def start() -> str:
-            if known is None:
-                return service.start(plan, dry_run=options.dry_run)
-            sys.stderr.write(f"going on with run {known}, which was stopped\n")
-            service.resume(known)
-            return known
+            if known is not None:
+                sys.stderr.write(f"going on with run {known}, which was stopped\n")
+                service.resume(known)
+                return known
+            looked = service.look_again(plan)
+            output.findings([asdict(finding) for finding in looked.findings if finding.severity != "blocking"])
+            return service.start(looked, dry_run=options.dry_run)
 
-        output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])
         return _drive(service, options, start)
 
 

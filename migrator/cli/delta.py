@@ -71,13 +71,20 @@ def reset_text(answer: dict[str, Any]) -> str:
 
 
 def cutover(options: argparse.Namespace) -> int:
-    """Cut a run over."""
+    """Cut a run over, or take back what a cut-over did to aliases."""
+    if options.rollback:
+        return _roll_back(options)
     if options.delete_source != (options.confirm is not None):
         raise ConfigError("--delete-source and --confirm belong together", fix="give both: --delete-source --confirm NAME", code="bad_usage")
     shown = _every(_LINE_SECONDS, lambda status: f"{status['phase'] or status['status']}: {status['counts']['scanned']:,} records")
     with closing(Service()) as service, interruptible(service):
         answer = service.cutover(
-            options.run, scale=dict(options.scale or ()), delete_source=options.delete_source, confirm=options.confirm or "", on_wait=shown
+            options.run,
+            scale=dict(options.scale or ()),
+            delete_source=options.delete_source,
+            confirm=options.confirm or "",
+            alias=options.alias or "",
+            on_wait=shown,
         )
     error = answer.pop("error")
     if error:
@@ -87,6 +94,15 @@ def cutover(options: argparse.Namespace) -> int:
         output.show_error(error, as_json=False)
     refused = int(error.get("exit_code", 3)) if error else _CUTOVER_CODES.get(answer["status"], 1)
     return ended(service, 0 if answer["ready"] else refused)
+
+
+def _roll_back(options: argparse.Namespace) -> int:
+    if options.scale or options.delete_source or options.confirm is not None:
+        raise ConfigError("--rollback is about aliases only", fix="leave out --scale, --delete-source and --confirm", code="bad_usage")
+    with closing(Service()) as service:
+        answer = service.aliases.back(options.run, options.alias or "")
+    output.show(answer, lambda answer: "\n".join(answer["done"]), as_json=options.json)
+    return 0
 
 
 def _cutover_text(answer: dict[str, Any]) -> str:
@@ -100,7 +116,7 @@ def _address_lines(address: dict[str, Any]) -> list[str]:
     lines = [f"  {name}={value}" for name, value in address["environment"].items()]
     for language, text in address["snippets"].items():
         lines += [f"  # {language}", *(f"  {line}" for line in text.splitlines())]
-    return lines or [f"  {address.get('note', '')}"]
+    return ([f"  {address['note']}"] if address.get("note") else []) + lines
 
 
 def _every(seconds: float, line: Callable[..., str]) -> Callable[..., None]:

@@ -137,6 +137,8 @@ def _delta(parser: argparse.ArgumentParser) -> None:
 
 def _cutover(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", action="append", type=_pair_of, metavar="KEY=VALUE", help="then change the target's capacity; may be repeated")
+    parser.add_argument("--alias", metavar="NAME", help="then let this alias of a Milvus target lead to it; applications that open NAME need no change")
+    parser.add_argument("--rollback", action="store_true", help="only point the alias (NAME, or all that the run moved) back to where it led before")
     parser.add_argument("--delete-source", action="store_true", help="then delete the source; only with --confirm, only after the proof")
     parser.add_argument("--confirm", metavar="NAME", help="the exact name of the source that is to be deleted")
 
@@ -220,7 +222,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("pause", "pause a run, in whatever process it is", (_run,)),
     ("cancel", "stop a run, and an import it began; what was written stays, and resume can still go on with it", (_run,)),
     ("stop", "stop following: a last pass, then the proof", (_run,)),
-    ("cutover", "last pass, proof, the new address and the way back; scale and delete if asked", (_run, _cutover)),
+    ("cutover", "last pass, proof, the new address and the way back; move an alias, scale and delete if asked", (_run, _cutover)),
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
     (
         "verify",

@@ -69,8 +69,18 @@ def set_facts(ledger: Ledger, lease: Lease, **facts: Any) -> None:
     """Merge ``facts`` (JSON values) into what is known of the run: dimension, metric, versions."""
     with ledger.transaction() as db:
         fence(db, lease)
-        row = db.execute("SELECT facts FROM runs WHERE run=?", (lease.run,)).fetchone()
-        db.execute("UPDATE runs SET facts=? WHERE run=?", (json.dumps({**json.loads(row["facts"]), **facts}), lease.run))
+        _merge(db, lease.run, facts)
+
+
+def note(ledger: Ledger, run: str, **facts: Any) -> None:
+    """Merge ``facts`` as ``set_facts`` does, of a run that nobody need drive: what was done once it was proven. On disk when it returns."""
+    with ledger.transaction() as db:
+        _merge(db, run, facts)
+
+
+def _merge(db: sqlite3.Connection, run: str, facts: dict[str, Any]) -> None:
+    row = db.execute("SELECT facts FROM runs WHERE run=?", (run,)).fetchone()
+    db.execute("UPDATE runs SET facts=? WHERE run=?", (json.dumps({**json.loads(row["facts"]), **facts}), run))
 
 
 def end(ledger: Ledger, lease: Lease, status: str, error: dict[str, str] | None = None) -> None:

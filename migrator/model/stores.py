@@ -57,6 +57,8 @@ class Collection:
     sparse: bool = False
     unique_ids: bool = False
     """True only where the store itself guarantees that (namespace, id) occurs once."""
+    alias: str = ""
+    """The other name it was opened by, one that can be moved to another collection; "" for its own."""
     version: str = ""
     """Changes when the collection's files do; "" where the store cannot tell."""
     findings: tuple[Finding, ...] = ()

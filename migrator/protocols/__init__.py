@@ -5,11 +5,25 @@ A connector is a package or module with ``capabilities(endpoint=None) -> Capabil
 Sources and targets are used from several threads at once and closed with ``close()``.
 """
 
-from migrator.protocols.offering import BulkShaping, Connector, Droppable, FileStore, Priced, Scalable, Shaping, StagingArea, Switchable
+from migrator.protocols.offering import (
+    Aliased,
+    Aliases,
+    BulkShaping,
+    Connector,
+    Droppable,
+    FileStore,
+    Priced,
+    Scalable,
+    Shaping,
+    StagingArea,
+    Switchable,
+)
 from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
 from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
 
 __all__ = [
+    "Aliased",
+    "Aliases",
     "BulkLoader",
     "BulkShaping",
     "Claimable",

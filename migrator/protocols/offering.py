@@ -110,6 +110,34 @@ class Switchable(Protocol):
         """Return how an application reaches this collection; no secrets, only the names of the variables that hold them."""
 
 
+class Aliases(Protocol):
+    """Other names for collections of one store, each moved from one collection to another at once."""
+
+    @property
+    def collection(self) -> str:
+        """The name of the collection that was opened, its own whatever name it was opened by."""
+
+    def leads_to(self, alias: str) -> str | None:
+        """Return the collection ``alias`` leads to, None when there is no such alias. Raise ``ConfigError`` for what can be no alias here."""
+
+    def point(self, alias: str, collection: str) -> None:
+        """Let ``alias`` lead to ``collection`` from now on, made where there is none. Safe twice."""
+
+    def drop(self, alias: str) -> None:
+        """Remove ``alias``, never a collection. One that is gone is no error."""
+
+    def address(self, alias: str) -> Address:
+        """Return how an application reaches, by ``alias``, what it leads to."""
+
+
+@runtime_checkable
+class Aliased(Protocol):
+    """A collection (what ``open_source`` returns) that applications can reach by an alias too."""
+
+    def aliases(self) -> Aliases:
+        """Return the aliases in the collection's store, usable while it is open."""
+
+
 @runtime_checkable
 class Scalable(Protocol):
     """A collection (what ``open_source`` returns) whose capacity can be changed."""

@@ -13,7 +13,7 @@ from migrator.connectors import connector, opened_source
 from migrator.errors import ConfigError
 from migrator.ledger import runs as rows
 from migrator.protocols import Droppable, Scalable, Switchable, Versioned
-from migrator.runs import result, view
+from migrator.runs import aliases, result, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +36,8 @@ class Wish:
     delete_source: bool = False
     confirm: str = ""
     """The source's name, typed by whoever wants it deleted."""
+    alias: str = ""
+    """A name in the target's store that is to lead to the target from then on."""
 
 
 def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
         "follow": status.get("follow"),
         "error": status["error"],
     }
-    answer |= {"new": None, "old": None, "scaled": None, "deleted": None, "done": []}
+    answer |= {"new": None, "old": None, "scaled": None, "alias": None, "deleted": None, "done": []}
     if answer["reason"] is None:
         answer["reason"] = _changed_since(manager, run, plan)
     if answer["reason"] is not None:
@@ -67,12 +69,17 @@ def cut_over(manager: Manager, run: str, wish: Wish, on_wait: Callable[[dict[str
 
 
 def _carried_out(manager: Manager, run: str, wish: Wish, plan: Plan, answer: dict[str, Any]) -> dict[str, Any]:
-    """Say where applications find the target from now on, scale it and delete the source as wished, and return the whole answer."""
+    """Say where applications find the target from now on, scale it, move an alias to it and delete the source as wished; return the whole answer."""
     answer |= {"ready": True, "new": _address(plan.target), "old": _address(plan.source), "finished": time.time()}
     _did(manager, run, answer, "ready: the target is proven equal, and applications can use it")
     if wish.scale:
         answer["scaled"] = _scale(plan.target, wish.scale)
         _did(manager, run, answer, answer["scaled"])
+    if wish.alias:
+        answer["new"], said = aliases.point(manager, run, plan, wish.alias)
+        answer["old"] |= {"note": f"Applications that open {wish.alias} go back with: python -m migrator cutover {run} --rollback"}
+        answer["alias"] = {"name": wish.alias, **aliases.moved(manager.ledger, run).get(wish.alias, {})}
+        _did(manager, run, answer, said)
     if wish.delete_source:
         _drop(plan.source)
         answer["deleted"] = wish.confirm
@@ -88,6 +95,8 @@ def _check_wish(plan: Plan, wish: Wish) -> None:
                 message = f"the capacity of {plan.target.connector} cannot be changed from here"
                 raise ConfigError(message, fix="leave out --scale", code="scale_unsupported")
             target.check_scale(wish.scale)
+    if wish.alias:
+        aliases.check(plan, wish.alias)
     if not wish.delete_source:
         return
     if (reason := _keeps_something(plan) or _is_the_target(plan)) is not None:
@@ -227,5 +236,5 @@ def _did(manager: Manager, run: str, answer: dict[str, Any], what: str) -> None:
     folder = manager.folder(run)
     known = result.load(folder)
     if known is not None:
-        shown = ("new", "old", "scaled", "deleted", "done", "finished")
+        shown = ("new", "old", "scaled", "alias", "deleted", "done", "finished")
         result.save(folder, known | {"cutover": {name: answer[name] for name in shown}})

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _POINTS = 120
 _RECENT_SECONDS = 10.0
 _RECENT_BATCHES = 500
-_DECIDING = ("selection", "mapping", "route", "staging", "shaped_for", "follow")
-"""What of two plans with the same ends must be the same for one to go on with the other's run."""
+_DECIDING = ("source", "target", "selection", "route", "staging", "shaped_for", "follow")
 
 
 def summary(manager: Manager, row: Row) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
         }
         | _batches(ledger, run)
         | _follow(ledger, row, running=running)
-        | _load(row)
+        | _noted(row)
     )
 
 
@@ -101,12 +100,14 @@ def _staged(row: Row) -> bool:
     return row["kind"] == "copy" and bool(json.loads(row["plan"]).get("route") == "staged")
 
 
-def _load(row: Row) -> dict[str, Any]:
-    """Return how far the target's own load of the staged files is, None before it has begun; nothing for runs without staged files."""
-    if not _staged(row):
-        return {}
-    seen = json.loads(row["facts"]).get("load")
-    return {"load": seen and {name: value for name, value in seen.items() if name != "since"}}
+def _noted(row: Row) -> dict[str, Any]:
+    """Return the aliases the run moved, and with staged files how far the target's own load of them is, None before it has begun."""
+    facts = json.loads(row["facts"])
+    found = {"aliases": facts.get("aliases", {})}
+    if _staged(row):
+        seen = facts.get("load")
+        found["load"] = seen and {name: value for name, value in seen.items() if name != "since"}
+    return found
 
 
 def _shares(row: Row, done: int, status: str) -> dict[str, float]:
@@ -191,11 +192,14 @@ def _existing(manager: Manager, run: str, name: str) -> str | None:
 
 def unfinished(manager: Manager, plan: Plan) -> str | None:
     """Return the newest run that copies just what ``plan`` does, if it was stopped before its end."""
-    told = to_data(plan)
+    wanted = _deciding(plan)
     for row in rows.listed(manager.ledger):
-        if row["kind"] != "copy" or (row["source"], row["target"]) != (told["source"], told["target"]):
-            continue
-        known = to_data(manager.plan(row["run"]))
-        if all(known[name] == told[name] for name in _DECIDING):
+        if row["kind"] == "copy" and _deciding(manager.plan(row["run"])) == wanted:
             return str(row["run"]) if summary(manager, row)["status"] in {"interrupted", "failed", "paused"} else None
     return None
+
+
+def _deciding(plan: Plan) -> dict[str, Any]:
+    """Return what two plans have in common if one can go on with the other's run; how namespaces are spelt is settled on the way."""
+    told = to_data(plan)
+    return {name: told[name] for name in _DECIDING} | {"mapping": told["mapping"] | {"namespace_encoding": None}}

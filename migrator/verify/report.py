@@ -169,7 +169,8 @@ def _cutover(done: Mapping[str, Any] | None) -> str:
     for name, address in (("New address", done["new"]), ("The way back", done["old"])):
         lines = [f"{variable}={value}" for variable, value in address["environment"].items()]
         lines += [f"\n# {language}\n{text}" for language, text in address["snippets"].items()]
-        parts.append(f"<h3>{name}</h3><pre>{escape(chr(10).join(lines) or address.get('note', ''))}</pre>")
+        said = [f"# {address['note']}"] if address.get("note") else []
+        parts.append(f"<h3>{name}</h3><pre>{escape(chr(10).join(said + lines))}</pre>")
     return "".join(parts)
 
 

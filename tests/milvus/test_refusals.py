@@ -70,7 +70,7 @@ def test_every_grpc_code_is_mapped(code: grpc.StatusCode) -> None:
         ({"error_code": 49, "reason": "slow down"}, errors.RateLimitedError, "rate_limited"),
         ({"code": 65535, "reason": "request is rejected by grpc RateLimiter middleware, rate limit"}, errors.RateLimitedError, "rate_limited"),
         ({"code": 100, "reason": "collection not found[x]"}, errors.PermanentError, "not_found"),
-        ({"code": 1401, "reason": "permission deny"}, errors.PermanentError, "sign_in_refused"),
+        ({"code": 1401, "reason": "permission deny"}, errors.PermanentError, "not_permitted"),
         ({"code": 503, "reason": "channel not available"}, errors.TransientError, "store_unavailable"),
         ({"code": 65535, "reason": "node not ready"}, errors.TransientError, "store_unavailable"),
         ({"code": 1100, "reason": "timeout is no valid field"}, errors.TransientError, "store_unavailable"),

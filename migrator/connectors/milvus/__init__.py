@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migrator.connectors.milvus.aliases import by_own_name
 from migrator.connectors.milvus.bulk_columns import shaper
 from migrator.connectors.milvus.examine import examine
 from migrator.connectors.milvus.layout import METRICS
@@ -58,4 +59,9 @@ def open_source(endpoint: Endpoint) -> MilvusSource:
 def open_target(endpoint: Endpoint) -> MilvusTarget:
     """Open a server or Milvus Lite file (created when missing) for writing; the collection is created by ``prepare``."""
     settings = read_options(endpoint)
-    return MilvusTarget(Wire(settings), settings)
+    wire = Wire(settings)
+    try:
+        return MilvusTarget(wire, by_own_name(wire, settings))
+    except BaseException:
+        wire.close()
+        raise

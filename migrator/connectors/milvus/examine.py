@@ -1,4 +1,4 @@
-"""The connection test: address, TLS, sign-in, version, read. It tells a wrong password from a dead server."""
+"""The connection test: address, TLS, sign-in, database, version, read. It tells a wrong password from a dead server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pymilvus.grpc_gen import milvus_pb2 as pb
-
-from migrator.connectors.milvus.options import read_options
+from migrator.connectors.milvus import tls
+from migrator.connectors.milvus.aliases import listed, own_name
+from migrator.connectors.milvus.options import HTTPS, read_options
 from migrator.connectors.milvus.source import MilvusSource
 from migrator.connectors.milvus.wire import Wire
-from migrator.errors import MigratorError
+from migrator.errors import MigratorError, TransientError
 from migrator.model import Step
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from migrator.connectors.milvus.options import Settings
     from migrator.model import Endpoint
+
+
+_ZILLIZ = (".zillizcloud.com", ".cloud.zilliz.com", ".zilliz.com.cn", ".zillizcloud.com.cn")
+"""Where Zilliz Cloud's clusters live."""
 
 
 def examine(endpoint: Endpoint) -> Iterator[Step]:
@@ -36,7 +40,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
         return
     checks: list[tuple[str, Callable[[], str]]] = [("address", lambda: _address(settings))]
     if settings.secure and settings.path is None:
-        checks.append(("tls", lambda: _tls(settings)))
+        checks.append(("tls", lambda: tls.handshake(settings)))
     for name, check in checks:
         step = _timed(name, check, settings)
         yield step
@@ -50,13 +54,43 @@ def _inside(settings: Settings) -> Iterator[Step]:
     try:
         wire = Wire(settings)
     except MigratorError as error:
-        yield Step("sign-in", "failed", error.message, error.fix, time.monotonic() - start)
+        yield from _refused(settings, error, time.monotonic() - start)
         return
     with closing(wire):
-        who = settings.token.partition(":")[0] if ":" in settings.token else ("with a token" if settings.token else "without sign-in")
-        yield Step("sign-in", "ok", f"accepted {who}", seconds=time.monotonic() - start)
+        yield Step("sign-in", "ok", f"accepted {_who(settings)}", seconds=time.monotonic() - start)
+        if settings.database:
+            yield Step("database", "ok", settings.database)
         yield Step("version", "ok", wire.product)
         yield _timed("read", lambda: _read(wire, settings), settings)
+
+
+def _who(settings: Settings) -> str:
+    if not settings.token:
+        return "without sign-in"
+    return settings.token.partition(":")[0] if ":" in settings.token else "an API key"
+
+
+def _refused(settings: Settings, error: MigratorError, seconds: float) -> Iterator[Step]:
+    """Say at which step opening the connection failed: the SDK says much the same for all of them."""
+    if error.code == "no_database":
+        yield Step("sign-in", "ok", f"accepted {_who(settings)}", seconds=seconds)
+        yield Step("database", "failed", error.message, error.fix)
+    elif isinstance(error, TransientError) and settings.path is None and not settings.secure and tls.spoken(settings):
+        yield Step("tls", "failed", f"{settings.address} speaks TLS, and uri= begins with http://", "write https:// in uri=", seconds)
+    elif error.code == "sign_in_refused":
+        yield Step("sign-in", "failed", f"the server answers. {error.message}", _sign_in_fix(settings), seconds)
+    else:
+        yield Step("sign-in", "failed", error.message, error.fix, seconds)
+
+
+def _sign_in_fix(settings: Settings) -> str:
+    if not settings.token:
+        return "this server asks who you are: give token=env:MILVUS_TOKEN, or user= and password="
+    if ":" in settings.token:
+        return f"correct the password of {_who(settings)}, or the user: the server does not say which of them is wrong"
+    if settings.host.endswith(_ZILLIZ):
+        return "check that the API key is whole, still valid, and of the project this cluster is in; or give db_admin:PASSWORD as the token"
+    return "an API key is what Zilliz Cloud takes; a Milvus server takes user:password as its token, or user= and password="
 
 
 def _timed(name: str, check: Callable[[], str], settings: Settings) -> Step:
@@ -75,14 +109,13 @@ def _network(error: OSError, settings: Settings) -> tuple[str, str]:
     where = settings.address
     if isinstance(error, socket.gaierror):
         return f"the host name {settings.host} is not known", "correct uri=, or check the name service"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate of {where} is not trusted: {error.verify_message}", "give server_pem_path= of the authority that signed it"
     if isinstance(error, ssl.SSLError):
-        return f"{where} does not speak TLS: {error.reason}", "use http:// if the server has no TLS"
+        return tls.explained(error, settings)
     if isinstance(error, TimeoutError):
         return f"{where} does not answer within {settings.connect_timeout} s", "check the address and the firewall"
     if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens at {where}", "start Milvus, or correct the port in uri="
+        default = " (https:// without a port means 443)" if settings.secure and settings.port == HTTPS else ""
+        return f"nothing listens at {where}", f"start Milvus, or correct the port in uri={default}"
     return f"{where} cannot be reached: {error}", "check the address and the network"
 
 
@@ -93,20 +126,10 @@ def _address(settings: Settings) -> str:
         return f"connected to {connection.getpeername()[0]} port {settings.port}"
 
 
-def _tls(settings: Settings) -> str:
-    context = ssl.create_default_context(cafile=settings.tls.get("server_pem_path") or settings.tls.get("ca_pem_path"))
-    if "client_pem_path" in settings.tls:
-        context.load_cert_chain(settings.tls["client_pem_path"], settings.tls["client_key_path"])
-    context.set_alpn_protocols(["h2"])
-    with socket.create_connection((settings.host, settings.port), timeout=settings.connect_timeout) as plain:
-        name = settings.tls.get("server_name") or settings.host
-        with context.wrap_socket(plain, server_hostname=name) as connection:
-            return f"{connection.version()}, certificate trusted"
-
-
 def _read(wire: Wire, settings: Settings) -> str:
-    existing = wire.call("ShowCollections", pb.ShowCollectionsRequest(), "list the collections").collection_names
-    if settings.collection not in existing and settings.namespace_mode != "collection":
+    existing = listed(wire)
+    if own_name(wire, settings.collection, existing) is None and settings.namespace_mode != "collection":
         return f"{len(existing)} collections, {settings.collection} not among them"
     collection = MilvusSource(wire, settings).describe()
-    return f"{settings.collection}: {collection.count:,} records of {collection.dimension} dimensions, {collection.metric or 'no metric'}"
+    named = f"{collection.alias} is an alias of {collection.name}" if collection.alias else collection.name
+    return f"{named}: {collection.count:,} records of {collection.dimension} dimensions, {collection.metric or 'no metric'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 # Codes of milvus pkg/util/merr, the ``code`` of a Status; 49 is the legacy ``error_code`` that servers before 2.3 send alone.
 _RATE_LIMIT = frozenset({4, 8, 9})
 _LEGACY_RATE_LIMIT = 49
-_NOT_FOUND = frozenset({100, 200, 700, 800})
+_NOT_FOUND = frozenset({100, 200, 700, 800, 1600})
 _TRANSIENT = frozenset({2, 103, 104, 202, 401, 500, 501, 503, 600, 601, 602, 901, 902, 903, 905, 1001})
-_DENIED = frozenset({1400, 1401})
-_SIGN_IN_WORDS = ("auth check failure", "missing authorization", "permission deny", "PermissionDenied")
+_NOT_SIGNED_IN, _NOT_PERMITTED = 1400, 1401
+_SIGN_IN_WORDS = ("auth check failure", "missing authorization")
+_DENIED_WORDS = ("permission deny", "PermissionDenied")
+_RIGHT = re.compile(r"Privilege(\w+): permission deny to (\S+)")
 _RATE_WORDS = ("rate limit", "quota exceeded", "deny to write", "request limit exceeded")
 _BUSY_WORDS = ("not ready", "timeout", "timed out", "context deadline", "unavailable", "connection refused", "node offline", "failed to connect")
 
@@ -35,6 +38,7 @@ _TRANSIENT_RPC = frozenset(
 )
 
 _SIGN_IN_FIX = "give token=env:MILVUS_TOKEN, or user= and password=, of a user that may do this"
+_GRANT_FIX = "let an administrator grant {} to a role of this user, or sign in as a user who has it"
 
 _BY_CLASS: dict[type[BaseException], type[MigratorError]] = {
     sdk.ConnectError: TransientError,
@@ -85,7 +89,8 @@ def _from_rpc(error: grpc.RpcError, what: str, address: str) -> MigratorError:
     code: Any = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     details = _sentence((error.details() if hasattr(error, "details") else str(error)) or "")
     if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
-        return PermanentError(f"Milvus at {address} refuses the sign-in: {details}", fix=_SIGN_IN_FIX, code="sign_in_refused")
+        refused = PermanentError(f"Milvus at {address} refuses the sign-in: {details}", fix=_SIGN_IN_FIX, code="sign_in_refused")
+        return refused if code is grpc.StatusCode.UNAUTHENTICATED else _not_permitted(details, what, address)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return PermanentError(f"a message to Milvus at {address} is larger than it accepts: {details}", fix="use a smaller batch", code="message_too_large")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -102,7 +107,9 @@ def _from_status(error: sdk.MilvusException, what: str, address: str) -> Migrato
     code = error.code if isinstance(error.code, int) else 0
     if code in _RATE_LIMIT or error.compatible_code == _LEGACY_RATE_LIMIT or any(word in text.lower() for word in _RATE_WORDS):
         return RateLimitedError(f"Milvus at {address} asks to slow down: {text}", fix="use fewer workers")
-    if code in _DENIED or any(word in text for word in _SIGN_IN_WORDS):
+    if code == _NOT_PERMITTED or any(word in text for word in _DENIED_WORDS):
+        return _not_permitted(text, what, address)
+    if code == _NOT_SIGNED_IN or any(word in text for word in _SIGN_IN_WORDS):
         return PermanentError(f"Milvus at {address} refuses to {what}: {text}", fix=_SIGN_IN_FIX, code="sign_in_refused")
     if code in _NOT_FOUND:
         return PermanentError(f"Milvus at {address} could not {what}: {text}", fix="check the name, or list what exists with inspect", code="not_found")
@@ -110,6 +117,15 @@ def _from_status(error: sdk.MilvusException, what: str, address: str) -> Migrato
     if busy and not error.is_input_error:
         return TransientError(f"Milvus at {address} could not {what} just now: {text}", fix="check the health of the server, then resume")
     return PermanentError(f"Milvus at {address} refused to {what}: {text}", fix="see the message of Milvus")
+
+
+def _not_permitted(text: str, what: str, address: str) -> PermanentError:
+    """Return the error for a user who is known and lacks a right, which Milvus names."""
+    if found := _RIGHT.search(text):
+        right, user = found.groups()
+        message, fix = f"Milvus at {address} does not let {user} {what}: the privilege {right} is missing", _GRANT_FIX.format(right)
+        return PermanentError(message, fix=fix, code="not_permitted")
+    return PermanentError(f"Milvus at {address} does not let this user {what}: {text}", fix=_GRANT_FIX.format("the privilege"), code="not_permitted")
 
 
 def _sentence(text: object) -> str:

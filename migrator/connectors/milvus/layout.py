@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymilvus.grpc_gen import milvus_pb2 as pb
 
+from migrator.connectors.milvus.aliases import own_name
 from migrator.connectors.milvus.fieldtypes import SCALARS, SLOTS, Field, Type
 from migrator.connectors.milvus.names import RESERVED_KEYS
 from migrator.connectors.milvus.vectors import BY_TYPE
@@ -104,9 +105,12 @@ def mark(partition_key: str = "", namespace_field: str = "") -> str:
 
 
 def exists(wire: Wire, collection: str) -> bool:
-    """Return whether ``collection`` exists."""
-    request = pb.ShowCollectionsRequest()
-    return collection in wire.call("ShowCollections", request, "list the collections").collection_names
+    """Return whether there is a collection of this very name. Raise ``PlanError`` when it is an alias: what is meant to be new would go into another one."""
+    found = own_name(wire, collection)
+    if found in {None, collection}:
+        return found is not None
+    message = f"the name {collection} is taken in Milvus at {wire.address}: it is an alias of {found}"
+    raise PlanError(message, fix="remove the alias, or choose another name for the target", code="name_is_alias")
 
 
 def read_layout(wire: Wire, collection: str, settings: Settings) -> Layout:

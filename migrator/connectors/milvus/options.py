@@ -33,6 +33,8 @@ OPTIONS = frozenset(
 )
 
 _MANAGED_HOSTS = (".zillizcloud.com", ".zilliz.com")
+HTTPS = 443
+_URI_FIX = "a Milvus Lite file ends in .db: uri=./demo.db; the address of a server begins with http:// or https://"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _address(endpoint: Endpoint) -> tuple[Path | None, str, int, bool, str]:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"uri={uri} is no address of a Milvus server", fix="write http://host:19530, https://host:19530 or ./demo.db", code="bad_option")
     secure = parts.scheme == "https"
-    return None, parts.hostname, port or (443 if secure else 19530), secure, parts.path.strip("/")
+    return None, parts.hostname, port or (HTTPS if secure else 19530), secure, parts.path.strip("/")
 
 
 def _texts(endpoint: Endpoint) -> dict[str, str]:
@@ -174,7 +176,7 @@ def _lite_path(uri: str) -> Path:
         )
     path = Path(uri)
     if path.suffix != ".db":
-        raise ConfigError(f"uri={uri} is neither an address nor a Milvus Lite file", fix="a Milvus Lite file ends in .db: uri=./demo.db", code="bad_option")
+        raise ConfigError(f"uri={uri} is neither an address nor a Milvus Lite file", fix=_URI_FIX, code="bad_option")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"the folder of {uri} does not exist", fix=f"create {path.parent}", code="missing_folder")
     return path

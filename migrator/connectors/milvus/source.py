@@ -12,6 +12,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 
 from migrator.connectors.milvus import names, search
 from migrator.connectors.milvus.address import address_of
+from migrator.connectors.milvus.aliases import Aliases, by_own_name, listed
 from migrator.connectors.milvus.layout import Layout, read_layout
 from migrator.connectors.milvus.native import native_options
 from migrator.connectors.milvus.pages import to_batch
@@ -38,11 +39,12 @@ class MilvusSource:
     def __init__(self, wire: Wire, settings: Settings) -> None:
         """Find the collections. Raise ``ConfigError`` when there is none."""
         self._wire = wire
-        self._settings = settings
+        existing = listed(wire)
+        self._alias = settings.collection
+        self._settings = settings = by_own_name(wire, settings, existing)
         self._lock = threading.Lock()
         self._layouts: dict[str, Layout] = {}
         self._readers: dict[str, Reader] = {}
-        existing = wire.call("ShowCollections", pb.ShowCollectionsRequest(), "list the collections").collection_names
         family = settings.namespace_mode == "collection"
         self._collections = names.collections_of(settings.collection, existing) if family else {DEFAULT_NAMESPACE: settings.collection}
         if not any(name in existing for name in self._collections.values()):
@@ -76,11 +78,15 @@ class MilvusSource:
     def address(self) -> Address:
         return address_of(self._settings)
 
+    def aliases(self) -> Aliases:
+        return Aliases(self._wire, self._settings, self._collections)
+
     def describe(self) -> Collection:
         layout = self._first()
         counts, findings = self._counts()
         return Collection(
             name=self._settings.collection,
+            alias=self._alias if self._alias != self._settings.collection else "",
             dimension=layout.dimension,
             metric=layout.metric,
             id_type=layout.id_type,

@@ -72,9 +72,17 @@ class Wire:
         try:
             self.call("ShowCollections", pb.ShowCollectionsRequest(), f"open database {wanted}")
         except PermanentError as error:
-            if error.code == "sign_in_refused":
+            if error.code != "not_found" and "does not exist" not in error.message:  # what Lite says, as an error of no kind of its own
                 raise
-            raise PlanError(f"Milvus at {self.address} has no database {wanted}", fix="create it, or correct database=", code="not_found") from error
+            fix = f"correct database=, or create it: there are {', '.join(known)}" if (known := self._databases()) else "create it, or correct database="
+            raise PlanError(f"Milvus at {self.address} has no database {wanted}", fix=fix, code="no_database") from error
+
+    def _databases(self) -> list[str]:
+        """Return the databases there are, none where this user may not list them."""
+        try:
+            return sorted(self.call("ListDatabases", pb.ListDatabasesRequest(), "list the databases").db_names)
+        except PermanentError:
+            return []
 
     @property
     def release(self) -> tuple[int, int]:
