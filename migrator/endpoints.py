@@ -14,6 +14,15 @@ from migrator.model import Endpoint
 _OPTIONS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^&]*(&[A-Za-z_][A-Za-z0-9_]*=[^&]*)*\Z")
 
 
+BUCKETS = ("s3://", "gs://", "az://", "abfs://", "abfss://")
+"""How the address of something in an object store begins; everything else that is a path is one of this machine."""
+
+
+def in_bucket(text: str) -> bool:
+    """Return whether ``text`` is the address of something in an object store."""
+    return text.startswith(BUCKETS)
+
+
 def parse(text: str) -> Endpoint:
     """Return the endpoint ``text`` names. A secret given literally is stashed and replaced by its reference.
 

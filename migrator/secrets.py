@@ -12,7 +12,9 @@ import threading
 
 from migrator.errors import ConfigError
 
-SECRET_OPTIONS = frozenset({"api_key", "token", "password", "access_key", "secret_key", "session_token", "account_key"})
+SECRET_OPTIONS = frozenset(
+    {"api_key", "token", "password", "access_key", "secret_key", "session_token", "account_key", "sas_token", "client_secret", "credentials"}
+)
 """Endpoint options that hold a secret."""
 
 _stash: dict[str, str] = {}

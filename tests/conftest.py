@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 # here once: imported into several conftests a session fixture would be several, each waiting for the other's machine lock
+from tests.google_store import google_store  # noqa: F401 (fixture)
 from tests.pinecone_server import pinecone_server  # noqa: F401 (fixtures)
 from tests.servers import milvus_server, s3_server  # noqa: F401 (fixtures)
 

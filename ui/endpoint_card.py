@@ -53,7 +53,7 @@ def _way(side: str, store: Store) -> str:
         ways.append(ENVIRONMENT)
     if store.uploads and side == state.SOURCE:
         ways.append(UPLOAD)
-    label = "Credentials" if store.secrets else "Where it is"
+    label = "Where it is" if all(secret.schemes for secret in store.secrets) else "Credentials"
     key = f"{side}_{store.connector}_way"
     st.session_state.setdefault(key, ENTER)
     return st.segmented_control(label, ways, required=True, key=key, **KEEP)
@@ -68,7 +68,7 @@ def _endpoint(side: str, store: Store, way: str) -> str:
         return ""
     known = {"", "ids", "metadata"} if way == UPLOAD else set()  # what was typed elsewhere is no part of an upload
     values = found | _fields(side, store, frozenset(known))
-    given = ask_secrets(side, store, way)
+    given = ask_secrets(side, store, way, values.get("", ""), values)
     if any(field.required and not values.get(field.name) for field in store.fields):
         return ""
     return composed(store, values, given)
@@ -108,10 +108,10 @@ def field_key(side: str, store: Store, name: str) -> str:
     return f"{side}_{store.connector}_{name or 'resource'}"
 
 
-def ask_secrets(side: str, store: Store, way: str) -> dict[str, str]:
-    """Return the secrets as references: typed ones stay in this process's memory, the others are read from the environment."""
+def ask_secrets(side: str, store: Store, way: str, resource: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the endpoint's secrets as references: typed ones stay in this process's memory, the others are read from the environment."""
     given = {}
-    for secret in store.secrets:
+    for secret in store.secrets_of(resource, options, environment=way == ENVIRONMENT):
         if way == ENVIRONMENT:
             given[secret.name] = f"env:{secret.variable}"
             there = secret.variable in os.environ
@@ -141,7 +141,7 @@ def _saved(side: str, store: Store) -> str:
     name = st.selectbox("Profile", list(known), key=f"{side}_{store.connector}_profile", **KEEP)
     st.code(known[name], language=None, wrap_lines=True)
     parsed = endpoints.parse(known[name])
-    given = {} if any(secret.name in parsed.options for secret in store.secrets) else ask_secrets(side, store, ENTER)
+    given = {} if any(secret.name in parsed.options for secret in store.secrets) else ask_secrets(side, store, ENTER, parsed.resource, parsed.options)
     st.button("Forget this profile", icon=":material/delete:", type="tertiary", key=f"{side}_forget", on_click=profiles.forget, args=(home, owner, name))
     return endpoints.render(Endpoint(parsed.connector, parsed.resource, {**parsed.options, **given}))
 
@@ -237,7 +237,8 @@ def fill(side: str, text: str) -> None:
     endpoint = endpoints.parse(text)
     store = stores.named(endpoint.connector)
     options = {name: value for name, value in endpoint.options.items() if not value.startswith("session:")}
-    variables = {secret.name: f"env:{secret.variable}" for secret in store.secrets}
+    known = store.secrets_of(endpoint.resource, endpoint.options, environment=True)
+    variables = {secret.name: f"env:{secret.variable}" for secret in known}
     from_environment = bool(variables) and all(options.get(name) == value for name, value in variables.items())
     asked = {field.name for field in store.fields} | (set(variables) if from_environment else set())
     options["*"] = as_text({name: value for name, value in options.items() if name not in asked})

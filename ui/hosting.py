@@ -20,6 +20,7 @@ ADDRESSES = {
     "pinecone": {"controller": "PINECONE_CONTROLLER_HOST", "host": ""},
     "numpy": {"endpoint": "AWS_ENDPOINT_URL"},
     "parquet": {"endpoint": "AWS_ENDPOINT_URL"},
+    "faiss": {"endpoint": "AWS_ENDPOINT_URL"},
 }
 """The options that say where a store is, with the variable of the environment that says it otherwise."""
 
@@ -36,11 +37,12 @@ def check(text: str, home: Path) -> str:
     endpoint = endpoints.parse(text)
     _check_variables(endpoint)
     _check_destination(endpoint)
-    paths = [endpoint.options[name] for name in ("ids", "metadata") if endpoint.options.get(name)]
+    paths = [endpoint.options[name] for name in ("ids", "metadata", "ca_file") if endpoint.options.get(name)]
     if endpoint.connector == "milvus":
         paths = [uri for uri in [endpoint.options.get("uri", "")] if "://" not in uri]
-    elif endpoint.connector in FILES and not endpoint.resource.startswith("s3://"):
+    elif endpoint.connector in FILES:
         paths.append(endpoint.resource)
+        paths = [path for path in paths if not endpoints.in_bucket(path)]
     for path in paths:
         if not any(Path(path).resolve().is_relative_to((home / name).resolve()) for name in ("uploads", "exports", "demo")):
             raise ConfigError(
@@ -70,7 +72,9 @@ def _check_destination(endpoint: Endpoint) -> None:
     foreign = [name for name, variable in addresses.items() if endpoint.options.get(name) and endpoint.options[name] != os.environ.get(variable)]
     if not foreign:
         return
-    for secret in stores.named(endpoint.connector).secrets:
+    asked = stores.named(endpoint.connector).secrets_of(endpoint.resource, endpoint.options)
+    _check_ambient(endpoint, foreign[0], {endpoint.options.get(secret.name, "") for secret in asked})
+    for secret in asked:
         given = endpoint.options.get(secret.name, "")
         if given.startswith("env:") or (not given and secret.variable in os.environ):
             raise ConfigError(
@@ -78,3 +82,16 @@ def _check_destination(endpoint: Endpoint) -> None:
                 fix=f"type {secret.name} into its field, or leave {foreign[0]} out",
                 code="variable_refused",
             )
+
+
+def _check_ambient(endpoint: Endpoint, option: str, given: set[str]) -> None:
+    """Refuse to sign in elsewhere as what Google or Azure know this server as: where no key is typed they are sent a token of its own."""
+    named = [endpoint.resource, endpoint.options.get("ids", ""), endpoint.options.get("metadata", "")]
+    clouds = any(endpoints.in_bucket(address) and not address.startswith("s3://") for address in named)
+    typed = any(value.startswith("session:") for value in given) or endpoint.options.get("anonymous")
+    if clouds and not typed:
+        raise ConfigError(
+            f"this shared installation does not send its own sign-in to the address in {option}=",
+            fix=f"type a key into its field, or leave {option} out",
+            code="variable_refused",
+        )

@@ -44,7 +44,7 @@ def endpoint() -> str | None:
     values = {field.name: typed for field in FIELDS if (typed := _held(field.name).strip())}
     if route() == "direct" or "" not in values:
         return None
-    given = {secret.name: secrets.stash(typed) for secret in STORE.secrets if (typed := _held(secret.name))}
+    given = {secret.name: secrets.stash(typed) for secret in STORE.secrets_of(values[""], {}) if (typed := _held(secret.name))}
     return hosting.check(endpoint_card.composed(replace(STORE, connector=_kind()), values, given), state.service().home)
 
 
@@ -93,7 +93,7 @@ def draw() -> None:
         _ask_kind()
         endpoint_card.ask(SIDE, STORE, PLACE)
         with st.expander("Bucket settings", icon=":material/tune:", key=f"{SIDE}_more"):
-            endpoint_card.ask_secrets(SIDE, STORE, endpoint_card.ENTER)
+            endpoint_card.ask_secrets(SIDE, STORE, endpoint_card.ENTER, _held(""), {})
             for field in FIELDS[1:]:
                 endpoint_card.ask(SIDE, STORE, field)
 

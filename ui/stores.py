@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from migrator import connectors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOURCE_ONLY, TARGET_ONLY, BOTH = ("source",), ("target",), ("source", "target")
 
@@ -34,6 +38,10 @@ class Secret:
     variable: str
     required: bool = False
     """Whether the store asks everybody for it."""
+    schemes: tuple[str, ...] = ()
+    """Beginnings of the addresses it is for; empty for all."""
+    typed_only: bool = False
+    """Whether it is an alternative to another one, or to what the store's own tools find in the environment."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,27 @@ class Store:
     droppable: bool = False
     """Whether the old collection can be deleted after a cut-over."""
 
+    def secrets_of(self, resource: str, options: Mapping[str, str], *, environment: bool = False) -> list[Secret]:
+        """Return the secrets that an endpoint may need; with ``environment`` those that are taken from there together."""
+        addresses = [*resource.split(","), *(options[name] for name in ("ids", "metadata") if options.get(name))]
+        fitting = [secret for secret in self.secrets if not secret.schemes or any(address.startswith(secret.schemes) for address in addresses)]
+        return [secret for secret in fitting if not (environment and secret.typed_only)]
 
+
+BUCKET_FIELDS = (
+    Field("endpoint", "Store endpoint", "https://minio.example.com:9000", "Only for buckets that are not in the cloud of AWS, Google or Azure.", more=True),
+    Field("region", "S3 region", "eu-west-1", more=True),
+    Field("role_arn", "S3 role", "arn:aws:iam::123456789012:role/reader", "Taken on with what this machine signs in with; no keys then.", more=True),
+    Field("account", "Azure storage account", "mystorage", "Only for az:// addresses.", more=True),
+)
+_S3, _GOOGLE, _AZURE = ("s3://",), ("gs://",), ("az://", "abfs://", "abfss://")
+BUCKET_SECRETS = (
+    Secret("access_key", "S3 access key", "AWS_ACCESS_KEY_ID", schemes=_S3),
+    Secret("secret_key", "S3 secret key", "AWS_SECRET_ACCESS_KEY", schemes=_S3),
+    Secret("account_key", "Azure account key", "AZURE_STORAGE_KEY", schemes=_AZURE),
+    Secret("sas_token", "Azure SAS token", "AZURE_STORAGE_SAS_TOKEN", schemes=_AZURE, typed_only=True),
+    Secret("credentials", "Text of a Google key file", "GOOGLE_CREDENTIALS", schemes=_GOOGLE, typed_only=True),
+)
 OTHERS = Field("*", "Other options", "timeout=120&…", "Any other option of the endpoint, as name=value, joined by &.", more=True)
 """Every store takes it: the form asks for what is common, the command line's other options remain within reach."""
 
@@ -65,14 +93,22 @@ FAISS = Store(
     "faiss",
     "Faiss file",
     (
-        Field("", "Index file or LangChain folder", "/data/photos.index", "A path on the machine this dashboard runs on.", required=True),
+        Field(
+            "",
+            "Index file or LangChain folder",
+            "/data/photos.index or s3://bucket/photos.index",
+            "A path on the machine this dashboard runs on, or a bucket: s3://, gs:// (Google) or az:// (Azure).",
+            required=True,
+        ),
         Field("ids", "Ids", "/data/photos.ids.json", "A .npy, .json, .csv, .txt or .parquet file with one id a vector. Left empty: ids stored in the index."),
         Field("metadata", "Metadata", "/data/photos.metadata.jsonl", "A .jsonl, .json, .csv or .parquet file with one row a vector."),
         Field(
             "metric", "Metric", choices=("as the index says", "cosine", "dotproduct", "euclidean"), help="An inner-product index of unit vectors means cosine."
         ),
+        *BUCKET_FIELDS,
         OTHERS,
     ),
+    BUCKET_SECRETS,
     uploads=("index", "faiss", "bin", "ivf", "pkl", "npy", "json", "jsonl", "csv", "parquet", "zip"),
     upload_hint="The index with its ids and metadata files, or the files of a LangChain, LlamaIndex or txtai folder, or a .zip of them.",
     sides=SOURCE_ONLY,
@@ -131,10 +167,13 @@ PARQUET = Store(
     "Parquet",
     (
         Field(
-            "", "Folder, file or S3 address", "/data/export or s3://bucket/prefix", "A path on the machine this dashboard runs on, or a bucket.", required=True
+            "",
+            "Folder, file or bucket",
+            "/data/export or s3://bucket/prefix",
+            "A path on the machine this dashboard runs on, or a bucket: s3://, gs:// (Google) or az:// (Azure).",
+            required=True,
         ),
-        Field("endpoint", "S3 endpoint", "https://s3.eu-west-1.amazonaws.com", "Only for s3:// addresses that are not on AWS.", more=True),
-        Field("region", "S3 region", "eu-west-1", more=True),
+        *BUCKET_FIELDS,
         Field(
             "metric",
             "Metric",
@@ -144,7 +183,7 @@ PARQUET = Store(
         ),
         OTHERS,
     ),
-    (Secret("access_key", "S3 access key", "AWS_ACCESS_KEY_ID"), Secret("secret_key", "S3 secret key", "AWS_SECRET_ACCESS_KEY")),
+    BUCKET_SECRETS,
     uploads=("parquet", "zip"),
     upload_hint="One or more .parquet files, or a .zip with a folder for each namespace.",
 )

@@ -1,7 +1,7 @@
 """A folder on a disk or under a bucket's prefix: the few file operations the connector needs, each safe against a kill.
 
 On a disk a file is written under a temporary name, synced, measured, and renamed. An object in a bucket appears whole or
-not at all: S3 publishes a put, single or multipart, only when it completes, so no temporary key is needed there.
+not at all: a put, single or multipart, is published only when it completes, so no temporary key is needed there.
 """
 
 from __future__ import annotations
@@ -12,26 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
-from migrator import endpoints, secrets
+from migrator import endpoints
+from migrator.datasets import buckets
 from migrator.datasets.failures import translated
 from migrator.datasets.naming import STAGING_FOLDER
-from migrator.errors import ConfigError, PermanentError
+from migrator.errors import ConfigError, ConnectorError, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from migrator.model import Endpoint
 
-S3_OPTIONS = frozenset({"endpoint", "region", "access_key", "secret_key", "session_token", "anonymous"})
-ATTEMPTS = 3
-"""Tries of one S3 request. A chunk is dozens of requests and S3 answers 503 as a matter of course; above this, retry.py decides."""
-CONNECT_SECONDS = 5
-REQUEST_SECONDS = 60
+PROBE = ".vector-migrator"
+"""Nothing below this name is ever written. It is asked for to learn what a store says to a request."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,40 @@ class Place:
     local: bool
 
     def check(self) -> None:
-        """Raise ``PermanentError`` when the bucket does not exist: some stores would create it on the first write."""
+        """Raise ``PermanentError`` when the bucket does not exist (some stores would create it on the first write) or what answers is no store."""
         if self.local:
             return
         bucket = self.root.partition("/")[0]
-        with translated(f"bucket {bucket}"):
+        with self._explained(), translated(f"bucket {bucket} of {self.shown}"):
             missing = self.files.get_file_info(bucket).type == fs.FileType.NotFound
         if missing:
-            raise PermanentError(f"there is no bucket {bucket}", fix="create it, or correct its name", code="no_bucket")
+            fix = "create it, or correct its name (or endpoint=, where another store is meant)"
+            raise PermanentError(f"there is no bucket {bucket} for {self.shown}", fix=fix, code="no_bucket")
+        if self.size(f"{PROBE}/{uuid.uuid4().hex}") is not None:
+            message = f"what answers for {self.shown} is no object store: it has files nobody can have written"
+            raise PermanentError(message, fix="correct endpoint=", code="not_a_store")
+
+    def kind(self) -> Any:
+        """Return the ``pyarrow.fs.FileType`` of the place itself: a file, a folder or nothing."""
+        with self._explained(), translated(self.shown):
+            return self.files.get_file_info(self.full("")).type
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Ask again for the reason where a store refuses: what answers a HEAD has no body that could say it (a wrong key, region, clock), a listing has."""
+        try:
+            yield
+        except ConnectorError:
+            if not self.local:
+                with translated(self.shown):
+                    self.files.get_file_info(fs.FileSelector(self.full(f"{PROBE}/{uuid.uuid4().hex}"), allow_not_found=True))
+            raise
+
+    def whole(self) -> Place:
+        """Return the bucket this place is in, or the root of the disk."""
+        bucket, _, prefix = self.root.partition("/")
+        shown = "" if self.local else self.shown.removesuffix(prefix).rstrip("/")
+        return Place(self.files, bucket, shown, self.local)
 
     def full(self, path: str) -> str:
         """Return the file system's name for ``path``."""
@@ -108,7 +131,11 @@ class Place:
         """Give a file its final name, replacing what is there. In a bucket this is a copy inside the store, then a delete."""
         with translated(self.show(to)):
             if not self.local:
-                self.files.move(self.full(path), self.full(to))
+                if self.files.type_name == "abfs":  # which cannot move ("not implemented for Azure Storage accounts without Hierarchical Namespace")
+                    self.files.copy_file(self.full(path), self.full(to))
+                    self.files.delete_file(self.full(path))
+                else:
+                    self.files.move(self.full(path), self.full(to))
                 return
             target = Path(self.full(to))
             make_folder(target.parent)
@@ -128,7 +155,7 @@ class Place:
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder and all below it; none there is no error."""
-        with translated(self.show(path)):
+        with _unless_gone(), translated(self.show(path)):  # Google's folders are gone with their last file, and then deleting them is an error
             if self.files.get_file_info(self.full(path)).type == fs.FileType.Directory:
                 self.files.delete_dir(self.full(path))
 
@@ -189,41 +216,15 @@ def place_of(endpoint: Endpoint, resource: str | None = None) -> Place:
     """Return the place ``endpoint`` (or ``resource`` with its options) names. Raise ``ConfigError`` for what cannot be one."""
     given = endpoint.resource if resource is None else resource
     text = given if given.endswith("://") else given.rstrip("/") or given[:1]
+    here = endpoint.connector
     if not text:
-        raise ConfigError("a parquet endpoint needs a folder", fix="write parquet:./folder or parquet:s3://bucket/prefix", code="bad_endpoint")
-    if text.startswith("s3://"):
-        return _bucket(endpoint, text)
+        raise ConfigError(f"a {here} endpoint needs a folder", fix=f"write {here}:./folder or {here}:s3://bucket/prefix", code="bad_endpoint")
+    if endpoints.in_bucket(text):
+        address = buckets.parse(text)
+        return Place(buckets.open_store(endpoint, address, text), address.root, text.rstrip("/"), local=False)
     if "://" in text:
-        raise ConfigError(f"parquet cannot read or write {text}", fix="use a folder or s3://bucket/prefix", code="bad_endpoint")
-    if misplaced := sorted(S3_OPTIONS & endpoint.options.keys()):
-        raise ConfigError(f"{misplaced[0]}= belongs to s3:// addresses, not to the folder {text}", fix=f"remove {misplaced[0]}=", code="bad_option")
+        schemes = ", ".join(f"{scheme}://bucket/prefix" for scheme in ("s3", "gs", "az"))
+        raise ConfigError(f"{here} cannot read or write {text}", fix=f"use a folder, or {schemes}", code="bad_endpoint")
+    if misplaced := sorted(buckets.BUCKET_OPTIONS & endpoint.options.keys()):
+        raise ConfigError(f"{misplaced[0]}= belongs to addresses of buckets, not to the folder {text}", fix=f"remove {misplaced[0]}=", code="bad_option")
     return Place(fs.LocalFileSystem(), str(Path(text).absolute()).rstrip("/"), text.rstrip("/"), local=True)
-
-
-def _bucket(endpoint: Endpoint, text: str) -> Place:
-    root = text.removeprefix("s3://").strip("/")
-    if not root or "//" in root:
-        raise ConfigError(f"{text} names no bucket, or a folder without a name", fix="write s3://bucket/prefix", code="bad_endpoint")
-    keys = {name: secrets.resolve(endpoint.options[name], option=name) for name in ("access_key", "secret_key", "session_token") if endpoint.options.get(name)}
-    if ("access_key" in keys) != ("secret_key" in keys):
-        raise ConfigError("access_key= and secret_key= belong together", fix="give both, or neither to use the environment's", code="bad_option")
-    with translated(f"s3://{root}"):
-        files = fs.S3FileSystem(
-            **keys,
-            **_address(endpoint.options.get("endpoint", "")),
-            region=endpoint.options.get("region"),
-            anonymous=endpoints.flag(endpoint, "anonymous"),
-            connect_timeout=CONNECT_SECONDS,
-            request_timeout=REQUEST_SECONDS,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
-        )
-    return Place(files, root, f"s3://{root}", local=False)
-
-
-def _address(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/") or parts.username:
-        raise ConfigError(f"endpoint={text} is not an address", fix="write endpoint=http://host:port or https://host", code="bad_option")
-    return {"scheme": parts.scheme, "endpoint_override": parts.netloc}

@@ -17,6 +17,7 @@ STORES = {
     "memory": "memory_harness.MemoryHarness",
     "parquet": "parquet_harness.ParquetFolderHarness",
     "parquet-s3": "parquet_harness.ParquetBucketHarness",
+    "parquet-gs": "parquet_harness.ParquetGoogleHarness",
     "numpy": "numpy_harness.NumpyFolderHarness",
     "numpy-s3": "numpy_harness.NumpyBucketHarness",
     "faiss": "faiss_harness.FaissHarness",
@@ -26,7 +27,7 @@ STORES = {
     "pinecone-rest": "pinecone_harness.PineconeRestHarness",
     "pinecone-pod": "pinecone_harness.PineconePodHarness",
 }
-SERVERS = {"parquet-s3": "s3_server", "numpy-s3": "s3_server", "milvus-server": "milvus_server"}
+SERVERS = {"parquet-s3": "s3_server", "parquet-gs": "google_store", "numpy-s3": "s3_server", "milvus-server": "milvus_server"}
 LOCAL = dict.fromkeys(("pinecone", "pinecone-rest", "pinecone-pod"), "pinecone_server")
 """Services of our own that need no installation."""
 SLOW = {"milvus-server"}

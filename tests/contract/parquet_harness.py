@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migrator.model import Metric
+    from tests.google_store import GoogleStore
     from tests.servers import S3Server
 
 ACCESS_VARIABLE, SECRET_VARIABLE = "MIGRATOR_TEST_S3_ACCESS", "MIGRATOR_TEST_S3_SECRET"
@@ -144,6 +145,27 @@ class ParquetBucketHarness(_ParquetHarness):
     def endpoint(self, folder: str) -> str:
         keys = f"access_key=env:{ACCESS_VARIABLE}&secret_key=env:{SECRET_VARIABLE}"
         return f"parquet:s3://{self.server.bucket}/{folder}?endpoint={self.server.endpoint}&region=us-east-1&{keys}"
+
+    def folder(self, endpoint: str) -> str:
+        return endpoint.partition("?")[0].rpartition("/")[2]
+
+
+class ParquetGoogleHarness(_ParquetHarness):
+    """Prefixes of a bucket that is reached by Google's protocol."""
+
+    name = "parquet-gs"
+
+    def __init__(self, server: GoogleStore) -> None:
+        self.server = server
+
+    def put(self, path: str, content: bytes) -> None:
+        self.server.put(path, content)
+
+    def objects(self, folder: str) -> dict[str, bytes]:
+        return {name.removeprefix(f"{folder}/"): self.server.get(name) for name in self.server.names(f"{folder}/")}
+
+    def endpoint(self, folder: str) -> str:
+        return f"parquet:gs://{self.server.bucket}/{folder}?endpoint={self.server.endpoint}&anonymous=true"
 
     def folder(self, endpoint: str) -> str:
         return endpoint.partition("?")[0].rpartition("/")[2]

@@ -111,4 +111,6 @@ def test_no_option_is_documented_that_is_not_there() -> None:
 def test_every_option_of_a_store_is_documented(connector: str, module: str) -> None:
     options = import_module(f"migrator.connectors.{connector}.{module}").OPTIONS
     section = text("docs/stores.md").partition(f"`{connector}:")[2].partition("\n## ")[0]
+    if "(#object-storage)" in section:
+        section += text("docs/stores.md").partition("\n## Object storage\n")[2]
     assert not [option for option in options if f"`{option}`" not in section]

@@ -275,6 +275,14 @@ def test_the_page_has_one_primary_button(app):
         ("milvus:products?uri=https://milvus.test", True),
         ("milvus:products?uri=https://elsewhere.test", False),
         ("milvus:products?uri=https://elsewhere.test&token=typed", True),
+        ("faiss:s3://bucket/a.index?region=eu-west-1", True),
+        ("faiss:s3://bucket/a.index?endpoint=https://elsewhere.test", False),
+        ("faiss:s3://bucket/a.index?endpoint=https://elsewhere.test&access_key=typed&secret_key=typed", True),
+        ("parquet:gs://bucket/a", True),
+        ("parquet:gs://bucket/a?endpoint=https://elsewhere.test", False),
+        ("parquet:gs://bucket/a?endpoint=https://elsewhere.test&anonymous=true", True),
+        ("parquet:az://c/a?account=mine&endpoint=https://elsewhere.test", False),
+        ("parquet:az://c/a?account=mine&endpoint=https://elsewhere.test&account_key=typed", True),
     ],
 )
 def test_a_shared_installation_sends_its_own_secrets_to_its_own_addresses_only(monkeypatch, tmp_path, endpoint, allowed):
@@ -284,6 +292,8 @@ def test_a_shared_installation_sends_its_own_secrets_to_its_own_addresses_only(m
         "PINECONE_CONTROLLER_HOST": "https://controller.test",
         "MILVUS_URI": "https://milvus.test",
         "MILVUS_TOKEN": "the server's",
+        "AWS_ACCESS_KEY_ID": "the server's",
+        "AWS_SECRET_ACCESS_KEY": "the server's",
     }.items():
         monkeypatch.setenv(name, value)
     parsed = endpoints.render(endpoints.parse(endpoint))
@@ -292,3 +302,20 @@ def test_a_shared_installation_sends_its_own_secrets_to_its_own_addresses_only(m
     else:
         with pytest.raises(ConfigError, match="does not send"):
             hosting.check(parsed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "faiss:/srv/a.index",
+        "faiss:s3://bucket/a.index?ids=/srv/ids.txt",
+        "faiss:s3://bucket/a.index?metadata=../rows.jsonl",
+        "parquet:s3://bucket/a?endpoint=https://elsewhere.test&access_key=x&secret_key=y&ca_file=/srv/ca.pem",
+        "parquet:S3://bucket/a",
+    ],
+)
+def test_a_bucket_opens_no_way_to_the_servers_files(monkeypatch, tmp_path, endpoint):
+    monkeypatch.setenv("MIGRATOR_HOSTED", "1")
+    with pytest.raises(ConfigError) as caught:
+        hosting.check(endpoints.render(endpoints.parse(endpoint)), tmp_path)
+    assert caught.value.code == "local_refused"

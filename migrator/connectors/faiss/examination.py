@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator.connectors.faiss import opening
+from migrator.connectors.faiss import opening, remote
 from migrator.connectors.faiss.files import open_file
 from migrator.connectors.faiss.folders import locate
+from migrator.connectors.faiss.remote import Brought
+from migrator.datasets import copies
 from migrator.errors import MigratorError
 from migrator.model import Selection, Step
 
@@ -23,34 +26,56 @@ _ROWS = 10
 
 def examine(endpoint: Endpoint) -> Iterator[Step]:
     """Yield a step for each test, cheapest first; the first that fails is the last."""
-    opened: list[FaissSource] = []
-
-    def join() -> str:
-        opened.append(opening.open_source(endpoint))
-        return _beside(opened[0])
-
-    tests: list[tuple[str, Callable[[], str]]] = [
-        ("file", lambda: _files(endpoint)),
-        ("format", lambda: _format(endpoint)),
-        ("sidecars", join),
-        ("read", lambda: _first_rows(opened[0])),
+    held = _Held(endpoint, Brought(endpoint))
+    tests: list[tuple[str, Callable[[_Held], str]]] = [
+        *([("object", _Held.find), ("fetch", _Held.fetch)] if remote.is_remote(endpoint) else []),
+        ("file", lambda held: _files(held.brought.endpoint)),
+        ("format", lambda held: _format(held.brought.endpoint)),
+        ("sidecars", _Held.join),
+        ("read", lambda held: _first_rows(held.opened[0])),
     ]
     try:
         for name, test in tests:
             began = time.monotonic()
             try:
-                yield Step(name, "ok", test(), seconds=time.monotonic() - began)
+                with held.brought.renaming():
+                    detail = test(held)
             except MigratorError as error:
                 yield Step(name, "failed", error.message, error.fix, time.monotonic() - began)
                 return
+            yield Step(name, "ok", detail, seconds=time.monotonic() - began)
     finally:
-        for source in opened:
+        for source in held.opened:
             source.close()
+        held.brought.close()
+
+
+@dataclass
+class _Held:
+    """What earlier tests leave for later ones."""
+
+    endpoint: Endpoint
+    brought: Brought
+    opened: list[FaissSource] = field(default_factory=list)
+
+    def find(self) -> str:
+        self.brought.wanted = remote.find(self.endpoint)
+        found = [one for wanted in self.brought.wanted for one in wanted.found]
+        return f"{len(found)} object{'s' * (len(found) > 1)}, {sum(one.size for one in found):,} bytes"
+
+    def fetch(self) -> str:
+        self.brought = remote.bring(self.endpoint, self.brought.wanted)
+        return f"to {copies.home()}, for as long as it is needed"
+
+    def join(self) -> str:
+        self.opened.append(opening.open_source(self.endpoint))
+        return _beside(self.opened[0])
 
 
 def _files(endpoint: Endpoint) -> str:
     opening.chosen_metric(endpoint)
     opening.chosen_timeout(endpoint)
+    remote.find(endpoint)
     located = locate(Path(endpoint.resource))
     size = 0
     for path in (*located.indexes, *located.companions):

@@ -26,6 +26,8 @@ class OpenFile:
     """An open file as it was when it was opened. ``close()`` it."""
 
     name: str
+    """For messages."""
+    path: Path
     descriptor: int
     size: int
     changed: int
@@ -48,9 +50,9 @@ class OpenFile:
             raise UnreadableSourceError(f"{self.name} was changed while it was read", fix="leave the file alone during a run and start a new one")
 
     def in_place(self) -> bool:
-        """Return whether the file is still the one of its name, and unchanged."""
+        """Return whether the file is still the one of its path, and unchanged."""
         try:
-            found, held = os.stat(self.name), os.fstat(self.descriptor)  # noqa: PTH116 (a name, as it was opened)
+            found, held = self.path.stat(), os.fstat(self.descriptor)
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino) and (held.st_size, held.st_mtime_ns) == (self.size, self.changed)
@@ -83,4 +85,4 @@ def open_file(path: Path, what: str, *, may_be_empty: bool = False) -> OpenFile:
         os.close(descriptor)
         kind = "empty" if stat.S_ISREG(status.st_mode) else "not a plain file"
         raise ConfigError(f"{what} {path} is {kind}", fix="give the path of the file itself", code="not_a_file")
-    return OpenFile(str(path), descriptor, status.st_size, status.st_mtime_ns)
+    return OpenFile(str(path), path, descriptor, status.st_size, status.st_mtime_ns)

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from migrator import endpoints
-from migrator.connectors.faiss import docstores, sidecars
+from migrator.connectors.faiss import docstores, remote, sidecars
 from migrator.connectors.faiss.beside import Beside, Records, ids_beside, metadata_beside
 from migrator.connectors.faiss.child import Child
 from migrator.connectors.faiss.description import describe
@@ -21,6 +21,7 @@ from migrator.connectors.faiss.reader import Reader, order_by_position
 from migrator.connectors.faiss.shard import Shard
 from migrator.connectors.faiss.source import FaissSource
 from migrator.connectors.faiss.summary import summarise
+from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.errors import ConfigError, UnreadableSourceError
 from migrator.model import Metric
 
@@ -32,16 +33,29 @@ if TYPE_CHECKING:
 
     from migrator.model import Endpoint
 
-OPTIONS = frozenset({"ids", "metadata", "metric", "timeout"})
+OPTIONS = BUCKET_OPTIONS | {"ids", "metadata", "metric", "timeout"}
 _BYTES_A_SECOND = 20e6  # of a slow disk: an answer may take as long as reading its file once
 
 
 def open_source(endpoint: Endpoint) -> FaissSource:
-    """Open ``faiss:PATH?ids=FILE&metadata=FILE&metric=…&timeout=SECONDS``.
+    """Open ``faiss:PATH?ids=FILE&metadata=FILE&metric=…&timeout=SECONDS``; path and files may be addresses in a bucket, from which they are fetched.
 
-    Raise ``ConfigError`` for a wrong option or a sidecar of another length, ``UnreadableSourceError`` for a file that cannot be read.
+    Raise ``ConfigError`` for a wrong option or a sidecar of another length, ``UnreadableSourceError`` for a file that cannot be read,
+    ``ConnectorError`` when a bucket's store refuses.
     """
     metric, timeout = chosen_metric(endpoint), chosen_timeout(endpoint)
+    brought = remote.bring(endpoint)
+    try:
+        with brought.renaming():
+            source = _open(brought.endpoint, metric, timeout)
+    except BaseException:
+        brought.close()
+        raise
+    source.known_as(Path(endpoint.resource.rstrip("/")).name, brought)
+    return source
+
+
+def _open(endpoint: Endpoint, metric: Metric | None, timeout: int) -> FaissSource:
     located = locate(Path(endpoint.resource))
     shards = open_shards(located, timeout)
     beside: list[Beside] = []

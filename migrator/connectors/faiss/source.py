@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from migrator.connectors.faiss.spool import KeyIndex
 from migrator.errors import ConfigError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from migrator.connectors.faiss.reader import Reader
+    from migrator.connectors.faiss.remote import Brought
     from migrator.model import Collection, Selection
 
 
@@ -28,8 +30,22 @@ class FaissSource:
 
     collection: Collection
     reader: Reader
+    brought: Brought | None = field(default=None, repr=False)
+    """What was fetched from buckets for it."""
     _found: KeyIndex | None = field(default=None, repr=False)
     _closed: bool = False
+
+    def known_as(self, name: str, brought: Brought) -> None:
+        """Let the source speak of the addresses its files were fetched from, and keep them until it is closed."""
+        self.brought = brought
+        if not brought.wanted:
+            return
+        version = xxhash.xxh3_64(f"{self.collection.version}\n{brought.tags}".encode()).hexdigest()
+        self.collection = replace(self.collection, name=name, version=version, findings=brought.findings(self.collection.findings))
+        for shard in self.reader.shards:
+            shard.file = replace(shard.file, name=brought.renamed(shard.file.name))
+        for part in self.reader.beside:
+            part.name = brought.renamed(part.name)
 
     def describe(self) -> Collection:
         return self.collection
@@ -57,7 +73,8 @@ class FaissSource:
             at = start + int(chunk.cursor)
 
     def version_now(self) -> str:
-        return self.collection.version if all(shard.file.in_place() for shard in self.reader.shards) else ""
+        unchanged = all(shard.file.in_place() for shard in self.reader.shards) and (self.brought is None or self.brought.in_place())
+        return self.collection.version if unchanged else ""
 
     def _range(self, split: Split) -> tuple[int, int]:
         if split.state["version"] != self.collection.version:
@@ -90,3 +107,5 @@ class FaissSource:
         if not self._closed:
             self._closed = True
             self.reader.close()
+            if self.brought is not None:
+                self.brought.close()

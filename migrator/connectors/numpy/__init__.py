@@ -10,9 +10,10 @@ from migrator.connectors.numpy.parts import find
 from migrator.connectors.numpy.shaping import NumpyTarget
 from migrator.connectors.numpy.source import NumpySource
 from migrator.datasets import addresses
+from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.datasets.manifest import stored_files
 from migrator.datasets.naming import LONGEST_NAME
-from migrator.datasets.places import S3_OPTIONS, place_of
+from migrator.datasets.places import place_of
 from migrator.model import Capabilities, LoadUnit
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "spells", "units"]
 
-TARGET_OPTIONS = S3_OPTIONS | {"overwrite", "metric"}
+TARGET_OPTIONS = BUCKET_OPTIONS | {"overwrite", "metric"}
 PART_BYTES = 256 << 20
 """Of a part's vectors. Milvus spends about 2 s on each part beside loading it, one after the other; a part is held in memory while it is written."""
 address = addresses.address

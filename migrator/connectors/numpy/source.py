@@ -15,7 +15,7 @@ from migrator import endpoints, records
 from migrator.connectors.numpy import decode
 from migrator.connectors.numpy.columns import PartOpener
 from migrator.connectors.numpy.parts import find
-from migrator.datasets.places import S3_OPTIONS
+from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Finding, Split
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from migrator.connectors.numpy.parts import Dataset, Part
     from migrator.model import Endpoint, Metric, Selection
 
-OPTIONS = S3_OPTIONS | {"id", "values", "sparse", "namespace", "metadata", "metric", "overwrite"}
+OPTIONS = BUCKET_OPTIONS | {"id", "values", "sparse", "namespace", "metadata", "metric", "overwrite"}
 METRICS = ("cosine", "dotproduct", "euclidean")
 KEYS_AT_ONCE = 65_536
 _SAMPLED = 100

@@ -1,4 +1,4 @@
-"""Parquet datasets, in a folder or in an S3 bucket: the layout Pinecone's bulk import reads, and most that others write."""
+"""Parquet datasets, in a folder or in a bucket: the layout Pinecone's bulk import reads, and most that others write."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.vectors import CODECS
 from migrator.datasets import addresses
+from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.datasets.manifest import stored_files
 from migrator.datasets.naming import LONGEST_NAME, folder_of
-from migrator.datasets.places import S3_OPTIONS, place_of
+from migrator.datasets.places import place_of
 from migrator.datasets.target import DatasetTarget
 from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Capabilities, LoadUnit
@@ -27,7 +28,7 @@ __all__ = ["address", "capabilities", "columns", "examine", "files", "open_sourc
 
 address = addresses.address
 server = addresses.server
-TARGET_OPTIONS = S3_OPTIONS | {"compression", "overwrite"}
+TARGET_OPTIONS = BUCKET_OPTIONS | {"compression", "overwrite"}
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
+from migrator import endpoints
 from migrator.datasets import manifest as manifests
 from migrator.datasets.failures import translated
 from migrator.datasets.naming import namespace_of
-from migrator.datasets.places import Place, place_of
+from migrator.datasets.places import place_of
 from migrator.errors import PermanentError, UnreadableSourceError
 from migrator.model import DEFAULT_NAMESPACE, Finding
 
 if TYPE_CHECKING:
     from migrator.datasets.manifest import Manifest
+    from migrator.datasets.places import Place
     from migrator.model import Endpoint
 
 _GLOB = re.compile(r"[*?\[]")
@@ -57,11 +59,11 @@ def find(endpoint: Endpoint) -> Dataset:
 
     Raise ``PermanentError`` when there is nothing, ``UnreadableSourceError`` when an export is unfinished or lacks files.
     """
-    if ",s3://" in endpoint.resource:
+    if any(f",{scheme}" in endpoint.resource for scheme in endpoints.BUCKETS):
         return _several(endpoint)
     whole = place_of(endpoint)
     whole.check()
-    kind = _kind(whole)
+    kind = whole.kind()
     if kind == fs.FileType.File:
         return _single(whole, endpoint)
     if kind == fs.FileType.Directory:
@@ -71,11 +73,6 @@ def find(endpoint: Endpoint) -> Dataset:
     if _GLOB.search(endpoint.resource):
         return _matching(endpoint)
     raise PermanentError(f"{whole.shown} does not exist", fix="check the path", code="not_found")
-
-
-def _kind(place: Place) -> fs.FileType:
-    with translated(place.shown):
-        return place.files.get_file_info(place.full("")).type
 
 
 def _single(place: Place, endpoint: Endpoint) -> Dataset:
@@ -128,11 +125,14 @@ def _against_manifest(place: Place, files: tuple[DataFile, ...], manifest: Manif
 
 def _several(endpoint: Endpoint) -> Dataset:
     """Join several datasets; their paths are made relative to the file system's root, their namespaces stay their own."""
-    parts = [find(type(endpoint)(endpoint.connector, text, endpoint.options)) for text in endpoint.resource.split(",")]
-    bases = {part.place.root.split("/")[0] for part in parts}
-    if len({part.place.local for part in parts}) > 1 or (not parts[0].place.local and len(bases) > 1):
-        raise PermanentError("files of different stores cannot be one source", fix="migrate them one after the other", code="bad_endpoint")
-    base = Place(parts[0].place.files, next(iter(bases)), "" if parts[0].place.local else f"s3://{next(iter(bases))}", local=parts[0].place.local)
+    texts = endpoint.resource.split(",")
+    mixed = PermanentError("files of different stores cannot be one source", fix="migrate them one after the other", code="bad_endpoint")
+    if len({endpoints.in_bucket(text) for text in texts}) > 1:  # before any is looked for: who names a bucket may not be allowed this machine's files
+        raise mixed
+    parts = [find(type(endpoint)(endpoint.connector, text, endpoint.options)) for text in texts]
+    base = parts[0].place.whole()
+    if len({(part.place.whole().root, part.place.files.type_name) for part in parts}) > 1:
+        raise mixed
     files = [
         DataFile(f"{part.place.root}/{file.path}"[len(base.root) + 1 :], file.namespace, file.bytes, file.modified, file.sha256)
         for part in parts

@@ -15,7 +15,7 @@ from migrator.connectors.parquet import chunking, rows, sample
 from migrator.connectors.parquet import columns as roles
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
-from migrator.datasets.places import S3_OPTIONS
+from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Split
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from migrator.connectors.parquet.rows import Footer
     from migrator.model import Endpoint, Metric, Selection
 
-OPTIONS = S3_OPTIONS | roles.OPTIONS | {"metric", "compression", "overwrite"}
+OPTIONS = BUCKET_OPTIONS | roles.OPTIONS | {"metric", "compression", "overwrite"}
 """With those of a target, which is read back with the endpoint it was written with."""
 METRICS = ("cosine", "dotproduct", "euclidean")
 KEYS_AT_ONCE = 65_536
