@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import against_pinecone, measure
+from bench import against_milvus, against_pinecone, measure
 from bench.measure import MEGABYTE, ROOT, environment, median
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
     "parquet": faiss_to_parquet,
     "milvus": faiss_to_milvus,
     "memory": memory,
+    "dump": against_milvus.dump,
+    "milvus-routes": against_milvus.routes,
+    "milvus-export": against_milvus.export,
     "pinecone": against_pinecone.copying,
     "pinecone-limits": against_pinecone.under_limits,
     "pinecone-memory": against_pinecone.memory,

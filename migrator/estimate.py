@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from migrator.model import Collection, Plan
 
-_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "pinecone": 5_000, "parquet": 100_000, "memory": 300_000}
+_ASSUMED_RECORDS_PER_SECOND = {"milvus": 10_000, "pinecone": 5_000, "parquet": 100_000, "numpy": 200_000, "memory": 300_000}
 """For vectors of up to ``_USUAL_DIMENSION`` components; longer ones take longer in proportion."""
 _USUAL_DIMENSION = 384
 

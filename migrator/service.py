@@ -29,7 +29,6 @@ __all__ = [
     "Inspection",
     "PlanOptions",
     "Service",
-    "bulk_loads",
     "command",
     "convert_config",
     "cost_basis",
@@ -41,6 +40,7 @@ __all__ = [
     "load_plan",
     "money",
     "repriced",
+    "staged_in",
     "stores",
 ]
 
@@ -67,9 +67,9 @@ def stores() -> dict[str, Capabilities]:
     return {name: connector(name).capabilities() for name in sorted(REGISTRY) if name != "memory"}
 
 
-def bulk_loads(endpoint: str) -> bool:
-    """Return whether the store of ``endpoint`` can load files by itself, so that records may go to it by the staged route."""
-    return connector(parse(endpoint).connector).capabilities().bulk_loads
+def staged_in(endpoint: str) -> str | None:
+    """Return the connector whose files the target ``endpoint`` can load by itself, None where it has only the direct route."""
+    return staging.loaded_from(parse(endpoint))
 
 
 class Service:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import streamlit as st
 
 from migrator import secrets
-from migrator.connectors import REGISTRY
 from migrator.errors import ConfigError
-from migrator.service import bulk_loads
+from migrator.service import staged_in
+from migrator.service import stores as known_stores
 from ui import endpoint_card, hosting, state, stores
 from ui.endpoint_card import KEEP
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 SIDE = "staging"
 STORE = stores.PARQUET
 """The fields that say where the files are: the same for every kind of file."""
-KINDS = {"parquet": "Parquet", "numpy": "NumPy"}
-"""The stores whose files others can load. A kind that is not there yet is not offered."""
-KIND = "staging_kind"
 ROUTES = {"direct": "Direct", "staged": "Staged files"}
 PLACE = stores.Field(
     "",
@@ -44,12 +41,17 @@ def endpoint() -> str | None:
     values = {field.name: typed for field in FIELDS if (typed := _held(field.name).strip())}
     if route() == "direct" or "" not in values:
         return None
+    kind = _kind() or STORE.connector
     given = {secret.name: secrets.stash(typed) for secret in STORE.secrets_of(values[""], {}) if (typed := _held(secret.name))}
-    return hosting.check(endpoint_card.composed(replace(STORE, connector=_kind()), values, given), state.service().home)
+    return hosting.check(endpoint_card.composed(replace(STORE, connector=kind), values, given), state.service().home)
 
 
-def _kind() -> str:
-    return str(st.session_state.get(KIND, STORE.connector))
+def _kind() -> str | None:
+    """Return the connector whose files the target loads; None also while the target's options are wrong, which the plan says."""
+    try:
+        return staged_in(state.endpoint(state.TARGET))
+    except ConfigError:
+        return None
 
 
 def _held(name: str) -> str:
@@ -61,21 +63,22 @@ def filled(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"plan_route": plan.route}
     if plan.staging is None:
         return found
-    if plan.staging.connector not in KINDS:
-        message = f"the plan stages its files in {plan.staging.connector}, and only {' or '.join(KINDS.values())} files can be loaded by other stores"
-        raise ConfigError(message, fix=f"write staging: {STORE.connector}:s3://bucket/prefix", code="staging_unsuitable")
+    kinds = known_stores()
+    if plan.staging.connector not in kinds or plan.target.connector not in kinds[plan.staging.connector].stages_for:
+        fitting = [name for name, abilities in kinds.items() if plan.target.connector in abilities.stages_for]
+        message = f"the plan stages its files in {plan.staging.connector}, and {plan.target.connector} loads {fitting[0] if fitting else 'no files'}"
+        raise ConfigError(message, fix=f"write staging: {fitting[0] if fitting else STORE.connector}:s3://bucket/prefix", code="staging_unsuitable")
     options = {name: value for name, value in plan.staging.options.items() if not value.startswith("session:")}
     asked = {field.name for field in FIELDS}
     values = {name: value for name, value in options.items() if name in asked}
     values |= {"": plan.staging.resource, "*": endpoint_card.as_text({name: value for name, value in options.items() if name not in asked})}
     names = [*asked, *(secret.name for secret in STORE.secrets)]
-    found[KIND] = plan.staging.connector
     return found | {endpoint_card.field_key(SIDE, STORE, name): values.get(name, "") for name in names}
 
 
 def draw() -> None:
     """Draw the choice where the target has one, and where the files go. A route it cannot take stays in sight, to be taken back."""
-    if route() == "direct" and not bulk_loads(state.endpoint(state.TARGET)):
+    if route() == "direct" and _kind() is None:
         return
     st.segmented_control(
         "Route",
@@ -90,17 +93,8 @@ def draw() -> None:
     if route() == "direct":
         return
     with st.container(border=True):
-        _ask_kind()
         endpoint_card.ask(SIDE, STORE, PLACE)
         with st.expander("Bucket settings", icon=":material/tune:", key=f"{SIDE}_more"):
             endpoint_card.ask_secrets(SIDE, STORE, endpoint_card.ENTER, _held(""), {})
             for field in FIELDS[1:]:
                 endpoint_card.ask(SIDE, STORE, field)
-
-
-def _ask_kind() -> None:
-    """Draw the choice of files where there is one, or one that is not there was opened."""
-    kinds = [kind for kind in KINDS if kind in REGISTRY or kind == _kind()]
-    if len(kinds) > 1:
-        st.session_state.setdefault(KIND, STORE.connector)
-        st.segmented_control("Files", kinds, format_func=KINDS.__getitem__, required=True, key=KIND, **KEEP)

@@ -57,14 +57,14 @@ class Collection:
     sparse: bool = False
     unique_ids: bool = False
     """True only where the store itself guarantees that (namespace, id) occurs once."""
-    alias: str = ""
-    """The other name it was opened by, one that can be moved to another collection; "" for its own."""
     version: str = ""
     """Changes when the collection's files do; "" where the store cannot tell."""
     findings: tuple[Finding, ...] = ()
     """Facts about reading this collection: lossy encodings, fields left out, approximations."""
     native: abc.Mapping[str, str] = field(default_factory=dict)
     """Options that make a new collection of the same store like this one: its schema, where ``fields`` cannot tell it."""
+    alias: str = ""
+    """The other name it was opened by, one that can be moved to another collection; "" for its own."""
 
     @property
     def count(self) -> int:
@@ -125,6 +125,8 @@ class Capabilities:
     """Writes worth having in flight at once; more bring nothing or harm."""
     bulk_loads: bool = False
     """Whether its targets can load files by themselves (``migrator.protocols.BulkLoader``)."""
+    staging_pays_bytes: int | None = None
+    """Bytes of vectors from which loading files was measured to take no longer than writing records; None where nobody measured it."""
     stages_for: frozenset[str] = frozenset()
     """The connectors whose targets load this one's files."""
     concurrent_loads: int = 1

@@ -19,7 +19,7 @@ from migrator.protocols.offering import (
     Switchable,
 )
 from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
-from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
+from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
 
 __all__ = [
     "Aliased",
@@ -31,6 +31,7 @@ __all__ = [
     "Deletable",
     "Droppable",
     "FileStore",
+    "Holding",
     "Interruptible",
     "KeyScanner",
     "Known",

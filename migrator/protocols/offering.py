@@ -73,6 +73,9 @@ class StagingArea(Protocol):
     def units(self, endpoint: Endpoint) -> Sequence[LoadUnit]:
         """Return what is to be loaded once ``endpoint`` is complete, a job each, in an order that stays."""
 
+    def some_ids(self, endpoint: Endpoint, unit: LoadUnit) -> Sequence[str]:
+        """Return ids of records in ``unit``, a few of many, by which a store can tell whether it holds them."""
+
     def columns(self, endpoint: Endpoint) -> ColumnRoles | None:
         """Return what the columns of ``endpoint``'s files hold, None where a bulk load needs no telling."""
 

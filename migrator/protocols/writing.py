@@ -118,3 +118,11 @@ class BulkLoader(Protocol):
 
     def cancel(self, job: str) -> None:
         """Ask the store to end ``job``; one that is over stays what it is."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A bulk loader that can tell without its jobs, which it forgets, whether a unit was loaded."""
+
+    def holds(self, unit: LoadUnit, ids: Sequence[str]) -> bool:
+        """Return whether any of ``ids`` is where ``unit`` is loaded to."""

@@ -28,15 +28,15 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
     """Return what stands in the way of ``plan``'s route; ``existing`` is the target as it is, None when it does not exist yet."""
     if plan.route == "direct":
         unused = Finding("blocking", "staging_unused", "the direct route writes no files", "add --route staged, or leave --staging out")
-        return [unused] if plan.staging is not None else []
-    if not connector(plan.target.connector).capabilities(plan.target).bulk_loads:
+        return [unused] if plan.staging is not None else list(_staged_pays(plan, collection, existing))
+    if loaded_from(plan.target) is None:
         return [Finding("blocking", "route_unavailable", f"{plan.target.connector} cannot load staged files by itself", "use --route direct")]
     if plan.staging is None:
-        fix = f"say where they go: --staging {_loaded_from(plan)}:s3://bucket/prefix"
+        fix = f"say where they go: --staging {loaded_from(plan.target)}:s3://bucket/prefix"
         return [Finding("blocking", "staging_missing", "the staged route needs a place for its files", fix)]
     if plan.target.connector not in connector(plan.staging.connector).capabilities().stages_for:
         message = f"{plan.target.connector} does not load the files of {plan.staging.connector}"
-        return [Finding("blocking", "staging_unsuitable", message, f"use --staging {_loaded_from(plan)}:s3://bucket/prefix")]
+        return [Finding("blocking", "staging_unsuitable", message, f"use --staging {loaded_from(plan.target)}:s3://bucket/prefix")]
     try:
         uri = area(plan.staging).address(plan.staging)
         told = _ask_target(plan, plan.staging, uri)
@@ -46,12 +46,39 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
     findings = [*_options(plan), *_namespaces(plan, plan.staging, names, existing), *_sizes(plan, collection, names)]
     written = f"the files at {uri} are loaded as they are" if plan.in_place else f"the records are written to {uri} first, {_size(plan, collection, sample)}"
     kept = f"{written}; the files stay there when the run is done"
+    findings += _direct_pays(plan, collection)
     return [*findings, *told, Finding("info", "staging_kept", kept, "remove them once you need them no more")]
 
 
-def _loaded_from(plan: Plan) -> str:
-    """Return the connector whose files the plan's target loads."""
-    return next(name for name in REGISTRY if plan.target.connector in connector(name).capabilities().stages_for)
+def _staged_pays(plan: Plan, collection: Collection, existing: Collection | None) -> Iterator[Finding]:
+    """Yield the advice to take the staged route where the target can, and where it was measured to take no longer."""
+    capabilities, size = connector(plan.target.connector).capabilities(plan.target), _vector_bytes(plan, collection)
+    least = capabilities.staging_pays_bytes if capabilities.bulk_loads else None
+    occupied = existing is not None and existing.count > 0
+    if least is None or size < least or occupied or collection.sparse or any(True for _ in _options(plan)):
+        return
+    message = f"{size / 1e6:,.0f} MB of vectors go to a new collection: from {least / 1e6:,.0f} MB on, having files loaded was measured to take no longer"
+    fix = f"add --route staged --staging {loaded_from(plan.target)}:s3://bucket/prefix, in storage that the server itself reads"
+    yield Finding("info", "staged_pays", f"{message} than writing records, and it spares the store its write path", fix)
+
+
+def _direct_pays(plan: Plan, collection: Collection) -> Iterator[Finding]:
+    least, size = connector(plan.target.connector).capabilities(plan.target).staging_pays_bytes, _vector_bytes(plan, collection)
+    if least is not None and size < least and not plan.in_place:
+        message = f"{size / 1e6:,.1f} MB of vectors are few: below {least / 1e6:,.0f} MB the direct route was measured to be faster"
+        yield Finding("info", "direct_faster", message, "use --route direct")
+
+
+def _vector_bytes(plan: Plan, collection: Collection) -> int:
+    chosen = plan.selection.namespaces
+    return 4 * collection.dimension * sum(count for name, count in collection.namespaces.items() if chosen is None or name in chosen)
+
+
+def loaded_from(target: Endpoint) -> str | None:
+    """Return the connector whose files ``target`` can load by itself; None where it can load none."""
+    if not connector(target.connector).capabilities(target).bulk_loads:
+        return None
+    return next(name for name in REGISTRY if target.connector in connector(name).capabilities().stages_for)
 
 
 def _ask_target(plan: Plan, staging: Endpoint, uri: str) -> Sequence[Finding]:

@@ -7,8 +7,8 @@ the jobs that stood for the unit before: a job found there later that was not am
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from migrator.errors import MigratorError, PermanentError, RunBusyError
 from migrator.failpoints import failpoint
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from migrator.model import LoadUnit
     from migrator.protocols import BulkLoader
+    from migrator.staging.watch import Watch
 
 PAUSES = (0.2, 15.0)
 """Seconds between two looks at the jobs: the shortest and the longest. A load takes seconds to hours."""
@@ -33,35 +34,13 @@ _SHARE_SAID = 0.1
 """How much further the load must be to be worth another line in the log."""
 
 
-class Patiently(Protocol):
-    """Calls again after transient errors (``migrator.retry``)."""
-
-    def __call__(self, doing: str, action: Callable[[], Any]) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What a load needs of the run it belongs to."""
-
-    note: Path
-    """File in which the run remembers its load."""
-    rest: Callable[[float], None]
-    """Waits so many seconds; raises when the run was asked to stop."""
-    log: Callable[[str, str], None]
-    patiently: Patiently
-    saw: Callable[[str, LoadProgress], None]
-    """Told at each look how far the jobs are, under the name of the first; of the job "" when one is over without having brought anything."""
-    cancelled: Callable[[], bool]
-    """Whether the run was asked to end for good: its job at the store is then to end with it."""
-
-
-def load(loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch, at_once: int = 1) -> int:
+def load(loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch, at_once: int = 1, arrived: Callable[[LoadUnit], bool | None] = lambda _: None) -> int:
     """Have ``units`` loaded, ``at_once`` at a time, or go on watching the loads begun before; return the records they brought.
 
     A failed job is started once more. Raise ``PermanentError`` with the store's reason when that fails as well, or when somebody cancelled it;
-    a later call starts anew what failed.
+    a later call starts anew what failed. ``arrived`` tells of a unit whose job the store has forgotten whether its records are there; None is unknown.
     """
-    loads = _Loads(loader, units, watch)
+    loads = _Loads(loader, units, watch, arrived)
     try:
         return loads.run(max(1, at_once))
     except Exception:
@@ -74,10 +53,11 @@ def load(loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch, at_once: i
 class _Loads:
     """The loads of one run."""
 
-    def __init__(self, loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch) -> None:
+    def __init__(self, loader: BulkLoader, units: Sequence[LoadUnit], watch: Watch, arrived: Callable[[LoadUnit], bool | None]) -> None:
         self._loader = loader
         self._units = units
         self._watch = watch
+        self._arrived = arrived
         self._notes = Notes.read(watch.note)
         self._ours: set[str] = set()
         """Units whose job this call started or found."""
@@ -112,6 +92,9 @@ class _Loads:
         """Start the unit's job, or look at it once; if it failed, start it once more."""
         note = self._note(unit)
         if note is None or unit.address not in self._ours:
+            if note is not None and not note.job and not note.failed and not self._ours_of(unit, note) and self._arrived(unit):
+                self._notes.put(unit.address, replace(note, done=True, records=unit.records))
+                return
             note = self._started(unit, note)
             self._ours.add(unit.address)
         try:
@@ -130,7 +113,12 @@ class _Loads:
         self._seen.pop(unit.address, None)
         if error.code == "import_cancelled":  # by whoever may: it is not for us to overrule that
             raise error
-        if note.failed or error.code == "not_found":
+        there = self._arrived(unit) if error.code == "not_found" else False
+        if there:
+            self._watch.log("info", f"{error.message}, but its records are in the target")
+            self._notes.put(unit.address, replace(note, done=True, records=unit.records))
+            return
+        if note.failed or there is None:
             self._notes.forget(unit.address)
             raise _with_first_reason(error, note.failed) from error
         self._watch.log("warning", f"{error.message}; started once more")
@@ -143,7 +131,7 @@ class _Loads:
             self._refuse_another(unit)
             note, ours = self._intended(unit), []
         else:
-            ours = [note.job] if note.job else [job for job in self._known(unit) if job not in note.before]
+            ours = self._ours_of(unit, note)
         going = next((job for job in ours if not self._cancelled_meanwhile(job)), "")
         if going and note.job:
             self._watch.log("info", f"going on with import {going} from {unit.address}")
@@ -156,6 +144,10 @@ class _Loads:
         self._watch.log("info", f"import {job} from {unit.address} " + ("was started before: going on with it" if going else "started"))
         failpoint("staging.load_noted")
         return note
+
+    def _ours_of(self, unit: LoadUnit, note: Note) -> list[str]:
+        """Return the jobs that an earlier attempt started."""
+        return [note.job] if note.job else [job for job in self._known(unit) if job not in note.before]
 
     def _refuse_another(self, unit: LoadUnit) -> None:
         """Raise ``RunBusyError`` when somebody else has the same files loaded at this moment: they would be in the target twice."""

@@ -13,7 +13,7 @@ from migrator.connectors import connector, opened_target
 from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
-from migrator.protocols import BulkLoader, BulkShaping, PartKeeper, Shapeable, StagingArea
+from migrator.protocols import BulkLoader, BulkShaping, Holding, PartKeeper, Shapeable, StagingArea
 from migrator.staging import load
 from migrator.staging.notes import Notes
 from migrator.staging.standing import StandingFiles
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from migrator.model import Capabilities, Collection, Endpoint, Plan
+    from migrator.model import Capabilities, Collection, Endpoint, LoadUnit, Plan
     from migrator.protocols import Target
-    from migrator.staging.load import Watch
+    from migrator.staging.watch import Watch
 
 IN_PLACE_BYTES = 32 << 20
 """Of vectors read at a time where the files are only read."""
@@ -167,7 +167,10 @@ class StagedTarget:
             notes.save()
 
     def _load(self, loader: BulkLoader) -> None:
-        records = load.load(loader, self._files.units(self._where), self._watch, self._at_once)
+        def arrived(unit: LoadUnit) -> bool | None:
+            return loader.holds(unit, self._files.some_ids(self._where, unit)) if isinstance(loader, Holding) else None
+
+        records = load.load(loader, self._files.units(self._where), self._watch, self._at_once, arrived)
         failpoint("staging.load_done")
         counted = f"the target says it loaded {records:,} records, {self._staged:,} were staged"
         self._watch.log("info" if records == self._staged else "warning", counted)

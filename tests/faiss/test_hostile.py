@@ -231,4 +231,4 @@ def test_a_small_file_that_decodes_to_much_comes_in_small_chunks(tmp_path):
     with opened(f"faiss:{tmp_path}/a.index") as source:
         (split,) = source.splits(Selection(), 1)
         chunk = next(source.read(split, None, 10_000))
-    assert chunk.batch.num_rows == (1 << 27) // (4 * dimension)
+    assert chunk.batch.num_rows == (1 << 28) // (4 * dimension)

@@ -12,6 +12,7 @@ from migrator.connectors.pinecone.bulk import BulkImport
 from migrator.connectors.pinecone.control import Control
 from migrator.connectors.pinecone.options import Settings
 from migrator.errors import PermanentError
+from migrator.model import LoadUnit
 from tests.pinecone.conftest import KEY
 
 
@@ -23,7 +24,7 @@ def control(account):
 
 
 def finished(bulk, uri):
-    job = bulk.load(uri)
+    job = bulk.load(LoadUnit(uri))
     while not (progress := bulk.poll(job)).done:
         pass
     return progress

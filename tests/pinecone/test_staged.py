@@ -19,6 +19,7 @@ from migrator.model import Follow, LoadProgress, LoadUnit
 from migrator.pinecone_protocol import limits
 from migrator.service import PlanOptions
 from migrator.staging import load
+from migrator.staging.watch import Watch
 from tests.contract.parquet_harness import ACCESS_VARIABLE, SECRET_VARIABLE
 from tests.pinecone.conftest import rows
 from tests.pinecone.test_copy import as_expected
@@ -381,7 +382,7 @@ class Forgetful:
 
 
 def test_a_start_whose_answer_was_lost_is_found_again_and_a_job_of_before_is_not_taken_for_it(tmp_path):
-    watch = load.Watch(tmp_path / "import.json", lambda _seconds: None, lambda *_: None, lambda _doing, action: action(), lambda *_: None, lambda: False)
+    watch = Watch(tmp_path / "import.json", lambda _seconds: None, lambda *_: None, lambda _doing, action: action(), lambda *_: None, lambda: False)
     loader = Forgetful()
     with pytest.raises(TransientError):
         load.load(loader, [LoadUnit("s3://bucket/x")], watch)

@@ -25,8 +25,8 @@ def test_nothing_described_yet(app):
 
 
 def test_the_stores_are_those_of_the_registry(app, service):
-    assert set(app.selectbox(key="source_store").options) <= {"Faiss file", "Milvus / Zilliz", "Parquet", "Pinecone"}
-    assert len(app.selectbox(key="source_store").options) == len(set(stores()) & {"faiss", "milvus", "parquet", "pinecone"})
+    assert set(app.selectbox(key="source_store").options) <= {"Faiss file", "Milvus / Zilliz", "NumPy", "Parquet", "Pinecone"}
+    assert len(app.selectbox(key="source_store").options) == len(set(stores()) & {"faiss", "milvus", "numpy", "parquet", "pinecone"})
     assert "Faiss file" not in app.selectbox(key="target_store").options  # nothing writes Faiss
 
 

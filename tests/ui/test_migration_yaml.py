@@ -41,7 +41,7 @@ def test_both_cards_and_the_place_of_the_files_are_filled(opened, tmp_path):
         "user": "root",
     }
     state = app.session_state
-    assert (state["plan_route"], state["staging_kind"], state["plan_workers"]) == ("staged", "numpy", 3)
+    assert (state["plan_route"], state["plan_workers"]) == ("staged", 3)
     assert state["staging_parquet_resource"] == "s3://milvus-bucket/moves/photos/photos"
     assert (state["staging_parquet_endpoint"], state["staging_parquet_region"]) == ("http://127.0.0.1:9000", "eu-west-1")
 

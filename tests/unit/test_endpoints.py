@@ -101,7 +101,7 @@ def test_whole_number_left_out():
 def test_registry_is_lazy_and_names_what_it_has():
     with pytest.raises(ConfigError) as caught:
         connector("oracle")
-    assert "faiss, memory, milvus, parquet" in caught.value.fix
+    assert "faiss, memory, milvus, numpy, parquet" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))

@@ -54,7 +54,7 @@ target:
       metricType: L2
 """
 S3 = "endpoint=http://127.0.0.1:9000&region=eu-west-1&access_key=env:AWS_ACCESS_KEY_ID&secret_key=env:AWS_SECRET_ACCESS_KEY"
-GONE = object()
+GONE = type("Absent", (), {"__repr__": lambda _: "absent"})()
 REMOTE = {
     "source.mode": "remote",
     "source.remote": {"cloud": "aws", "endpoint": "s3.local:9001", "bucket": "indexes", "faissFile": "/a/b.index", "ak": "one", "sk": "two", "useSSL": True},

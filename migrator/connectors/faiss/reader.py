@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEYS_A_BATCH = 65_536
 _PICKED_A_BATCH = 128
-_CHUNK_BYTES = 1 << 27
+_CHUNK_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from migrator.model import ColumnRoles, Endpoint, StoredFile
 
-__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "spells", "units"]
+__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "some_ids", "spells", "units"]
 
 TARGET_OPTIONS = BUCKET_OPTIONS | {"overwrite", "metric"}
 PART_BYTES = 256 << 20
@@ -65,6 +65,11 @@ def units(endpoint: Endpoint) -> list[LoadUnit]:
         records = part.records if part.records is not None or source is None else source.rows_of(part)
         found.append(LoadUnit(folder, part.namespace, tuple(f"{base}/{file.path}" for file in part.files.values()), records or 0))
     return found
+
+
+def some_ids(endpoint: Endpoint, unit: LoadUnit) -> list[str]:
+    """Return ids from the beginning, the middle and the end of a part."""
+    return NumpySource(endpoint).some_ids(unit.address.removeprefix(address(endpoint)).strip("/"))
 
 
 def columns(endpoint: Endpoint) -> ColumnRoles:

@@ -51,6 +51,13 @@ class NumpySource:
         """Return how many records ``part`` holds."""
         return self._rows[part.path]
 
+    def some_ids(self, path: str) -> list[str]:
+        """Return the ids of the first, the middle and the last record of the part at ``path``."""
+        part = self._parts[path]
+        rows = range(self._rows[path])
+        found = [next(self._keys(part, row, row + 1, None)).column("id")[0].as_py() for row in {0, len(rows) // 2, len(rows) - 1} if row in rows]
+        return [str(name) for name in found]
+
     def _counted(self, part: Part) -> int:
         roles = self.dataset.roles
         name = roles.id or roles.values or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from migrator import endpoints
@@ -17,14 +18,14 @@ from migrator.datasets.naming import LONGEST_NAME, folder_of
 from migrator.datasets.places import place_of
 from migrator.datasets.target import DatasetTarget
 from migrator.errors import ConfigError
-from migrator.model import DEFAULT_NAMESPACE, Capabilities, LoadUnit
+from migrator.model import DEFAULT_NAMESPACE, Capabilities, LoadUnit, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from migrator.model import Endpoint, StoredFile
 
-__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "spells", "units"]
+__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "some_ids", "spells", "units"]
 
 address = addresses.address
 server = addresses.server
@@ -58,6 +59,15 @@ def files(endpoint: Endpoint) -> Iterator[StoredFile]:
 def units(endpoint: Endpoint) -> list[LoadUnit]:
     """Return the whole dataset: a bulk load of it is one job."""
     return [LoadUnit(address(endpoint))]
+
+
+def some_ids(endpoint: Endpoint, unit: LoadUnit) -> list[str]:  # noqa: ARG001 (the whole dataset is one unit)
+    """Return ids of the first records."""
+    with closing(open_source(endpoint)) as source:
+        for split in source.splits(Selection(), 1):
+            for chunk in source.read(split, None, 1):
+                return [str(name) for name in chunk.batch.column("id").to_pylist()]
+    return []
 
 
 def columns(_endpoint: Endpoint) -> None:
