@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,7 +18,7 @@ from migrator.errors import PlanError, TransientError
 from migrator.local_pinecone.engine import ApiError, imports
 from migrator.model import Follow, LoadProgress, LoadUnit
 from migrator.pinecone_protocol import limits
-from migrator.service import PlanOptions
+from migrator.service import PlanOptions, half
 from migrator.staging import load
 from migrator.staging.watch import Watch
 from tests.contract.parquet_harness import ACCESS_VARIABLE, SECRET_VARIABLE
@@ -159,6 +160,35 @@ def test_sparse_vectors_alone(account, service, staged):
     run = service.start(staged())
     assert service.wait(run, 60)["status"] == "proven", log(service, run)
     assert account.read("b") == account.read("a")
+
+
+def test_dumped_and_loaded_in_two_halves(full, service, staged):
+    whole = staged(namespaces=("with-sparse",), target_namespace="moved")
+    runs = []
+    for verb in ("dump", "load"):
+        run = service.start(service.look_again(half(whole, verb)))
+        assert service.wait(run, 60)["status"] == "proven", log(service, run)
+        runs.append(service.result(run))
+    assert [told["counts"]["copied"] for told in runs] == [40, 40]
+    assert full.namespaces("b") == {"moved": 40}
+    assert full.read("b", "moved") == full.read("a", "with-sparse")
+    again = service.look_again(half(whole, "load"))
+    assert [finding.code for finding in again.findings if finding.severity == "blocking"] == ["namespaces_exist"]
+
+
+def test_a_load_of_files_with_records_that_the_target_cannot_hold_loads_none(full, service, staged, folder):
+    """A bulk load takes whole files, so a record that would be rejected must not be in them."""
+    whole = staged()
+    run = service.start(service.look_again(half(whole, "dump")))
+    assert service.wait(run, 60)["status"] == "proven"
+    path = next(folder.rglob("*.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "id", pa.array(["x" * 600, *table.column("id").to_pylist()[1:]])), path)
+    (folder / "manifest.json").unlink()
+    run = service.start(service.look_again(half(whole, "load")))
+    ended = service.wait(run, 60)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "files_unfit")
+    assert jobs(full) == []
 
 
 KILLED_AT = [

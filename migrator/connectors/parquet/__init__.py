@@ -58,7 +58,8 @@ def files(endpoint: Endpoint) -> Iterator[StoredFile]:
 
 def units(endpoint: Endpoint) -> list[LoadUnit]:
     """Return the whole dataset: a bulk load of it is one job."""
-    return [LoadUnit(address(endpoint))]
+    with closing(open_source(endpoint)) as source:
+        return [LoadUnit(address(endpoint), records=source.describe().count)]
 
 
 def some_ids(endpoint: Endpoint, unit: LoadUnit) -> list[str]:  # noqa: ARG001 (the whole dataset is one unit)
