@@ -15,6 +15,8 @@ __all__ = ["account", "service"]
 NAMESPACES = {"": "d", "en": "e", "a b/1": "j"}
 METADATA = [{"id": "in the metadata", "t": 'a "b" \\ é'}, {"list": ["a", "b"], "n": 1.5}, {}]
 MODES = ["partition_key", "partition", "collection"]
+RARELY = [pytest.param(mode, marks=[pytest.mark.slow] * (mode != "partition_key")) for mode in MODES]
+"""A server takes seconds for each collection."""
 
 pytestmark = pytest.mark.server
 
@@ -53,7 +55,7 @@ def proven(service, source, target, **options):
     return service.result(run)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", RARELY)
 def test_there_and_back_again(full, service, collection, mode):
     told = proven(service, "pinecone:a", collection(mode))
     assert {name: (row["source"], row["target"]) for name, row in told["namespaces"].items()} == dict.fromkeys(NAMESPACES, (60, 60))
@@ -62,7 +64,8 @@ def test_there_and_back_again(full, service, collection, mode):
     assert all(full.read("b", namespace) == full.read("a", namespace) for namespace in NAMESPACES)
 
 
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.slow] * (mode != "partition_key")) for mode in MODES])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
 def test_by_way_of_staged_files(full, service, collection, bucket, mode):
     told = proven(service, "pinecone:a", collection(mode), **bucket)
     assert {name: (row["source"], row["target"]) for name, row in told["namespaces"].items()} == dict.fromkeys(NAMESPACES, (60, 60))

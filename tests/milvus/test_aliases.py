@@ -35,7 +35,7 @@ SERVER_RARELY = pytest.mark.parametrize("store", ["lite", pytest.param("server",
 """For what is decided before the store is asked: Milvus Lite shows it in a second, a server in ten."""
 
 
-@pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.server)])
+@pytest.fixture(params=["lite", pytest.param("server", marks=[pytest.mark.server, pytest.mark.slow])])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Milvus Lite, and a real server."""
     return MilvusServerHarness(request.getfixturevalue("milvus_server")) if request.param == "server" else MilvusLiteHarness(tmp_path)

@@ -86,7 +86,7 @@ def run(target: MilvusTarget, job: str) -> int:
     pytest.fail("the import did not end")
 
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]  # tests/journeys/test_dump_and_load.py goes the same way in `make test`
 
 
 def test_what_is_imported_is_seen_when_finish_returns_and_is_exact(store: Bulk) -> None:

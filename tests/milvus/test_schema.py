@@ -442,6 +442,7 @@ def test_binary_vectors_on_a_server(service: Service, server: MilvusServerHarnes
     assert service.inspect(wide).collection.native["vector_type"] == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_half_precision_vectors_on_a_server(service: Service, server: MilvusServerHarness) -> None:
     source, target, there = (plain_endpoint(server) for _ in range(3))
@@ -459,6 +460,7 @@ def test_half_precision_vectors_on_a_server(service: Service, server: MilvusServ
     not_exact(there, service.inspect(source).collection, values)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("kind", "params"),
@@ -488,6 +490,7 @@ def test_index_types_are_built_as_asked(server: MilvusServerHarness, kind: str, 
         client.drop_collection(name)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_what_the_server_has_not_is_a_blocking_finding(service: Service, server: MilvusServerHarness, lite: MilvusLiteHarness) -> None:
     source, target = lite.new_target(), plain_endpoint(server)
@@ -506,6 +509,7 @@ def test_what_the_server_has_not_is_a_blocking_finding(service: Service, server:
             client.drop_collection(name)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_an_index_the_build_lacks_is_refused_before_anything_is_written(server: MilvusServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "SECONDS", 8.0)
