@@ -18,7 +18,7 @@ from migrator.protocols.offering import (
     StagingArea,
     Switchable,
 )
-from migrator.protocols.reading import KeyScanner, Known, Logged, Searchable, SelectiveReader, Source, Stampable, Versioned
+from migrator.protocols.reading import KeyScanner, Known, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
 from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Logged",
     "PartKeeper",
     "Priced",
+    "Repeating",
     "Scalable",
     "Searchable",
     "SelectiveReader",

@@ -54,6 +54,14 @@ class KeyScanner(Protocol):
 
 
 @runtime_checkable
+class Repeating(Protocol):
+    """A source that may hold an id several times and shows only one of its records, so that reading cannot tell."""
+
+    def repeated(self) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` (string or int64) and ``namespace`` (string) of the records it holds more than once, often enough for a caller to stop."""
+
+
+@runtime_checkable
 class SelectiveReader(Protocol):
     """A source that need not read every record to say which there are."""
 

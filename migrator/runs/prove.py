@@ -18,6 +18,7 @@ from migrator.ledger.duplicates import SPLIT
 from migrator.model import Mapping, Selection
 from migrator.pipeline.prepare import Rules, prepare
 from migrator.pipeline.write import named
+from migrator.protocols import Repeating
 from migrator.runs import result
 from migrator.transform import compile_transform
 from migrator.validate import reject
@@ -25,7 +26,7 @@ from migrator.verify.proof import compare
 from migrator.verify.sides import Side, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from migrator.model import Chunk, Endpoint, Plan, Rejected
     from migrator.protocols import Source
@@ -100,20 +101,29 @@ def _expected(attempt: Attempt, rules: Rules) -> Callable[[Chunk, int], Content]
 
 
 def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Side:
-    def content(chunk: Chunk, split_position: int) -> Content:
-        del split_position
-        batch = transform.selected(chunk.batch)
+    def chosen(batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = transform.selected(batch)
         if (mask := transform.routable(batch)) is not None:
             batch = batch.filter(pa.array(mask))
-        batch = transform.route(batch)
+        return transform.route(batch)
+
+    def content(chunk: Chunk, split_position: int) -> Content:
+        del split_position
+        batch = chosen(chunk.batch)
         return batch, hash_rows(batch)
+
+    def repeated() -> Iterator[pa.RecordBatch]:
+        for keys in source.repeated() if isinstance(source, Repeating) else ():
+            for namespace in keys.column("namespace").unique().to_pylist():
+                ids = keys.filter(pc.equal(keys.column("namespace"), namespace)).column("id").cast(pa.string())
+                yield chosen(source.fetch(ids.to_pylist(), namespace))
 
     def unroutable(chunk: Chunk) -> list[Rejected]:
         batch = transform.selected(chunk.batch)
         return reject(batch, transform.unroutable(batch))
 
     splits = attempt.patiently("splitting a collection", lambda: list(source.splits(Selection(), attempt.plan.workers)))
-    return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform), unroutable)
+    return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform), unroutable, repeated)
 
 
 def routed_fetch(source: Source, transform: Transform) -> Callable[[Sequence[str], str], pa.RecordBatch]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from migrator.model import Difference
 
+LOOKED_UP = 500
+"""Records looked up at once."""
+
 
 def with_fields(found: Sequence[Difference], source: Any, target: Any) -> list[Difference]:
     """Return the differences, each ``changed`` one with the fields that differ, looked up on both sides."""
@@ -26,8 +29,8 @@ def with_fields(found: Sequence[Difference], source: Any, target: Any) -> list[D
             changed.setdefault(difference.namespace, []).append(difference.id)
     fields: dict[tuple[str, str], tuple[str, ...]] = {}
     for namespace, ids in changed.items():
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
+        for start in range(0, len(ids), LOOKED_UP):
+            part = ids[start : start + LOOKED_UP]
             ours, theirs = _by_id(source(part, namespace)), _by_id(target(part, namespace))
             fields |= {(namespace, name): differing_fields(ours[name], theirs[name]) for name in part if name in ours and name in theirs}
     return [replace(difference, fields=fields.get((difference.namespace, difference.id), ())) for difference in found]

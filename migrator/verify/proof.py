@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from migrator.digest import NamespaceDigest, fingerprint
 from migrator.model import Difference, NamespaceCounts
 from migrator.verify.diff import differences
-from migrator.verify.fields import with_fields
+from migrator.verify.fields import LOOKED_UP, with_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,17 +83,38 @@ def compare(
     theirs = reading.digest(target)
     (folder / DIFFERENCES).unlink(missing_ok=True)  # of an earlier proof
     unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
+    doubled = set(reading.repeated(target))
     if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
-        return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)
+        found, listed = _listed(sorted(doubled, key=_name), folder) if doubled else (Counter(), [])
+        return Comparison(recorded, theirs.namespaces, found, tuple(listed), source_read=False)
     side, anew = source(), walk()
     ours = anew.digest(side)
+    if extra_allowed:
+        doubled = _held(doubled, side)
+    doubled |= set(anew.repeated(side))
     named = differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")
-    found, listed = _listed(chain(unreadable, named), folder, extra_allowed=extra_allowed)
+    others = (difference for difference in named if replace(difference, kind="duplicate") not in doubled)
+    found, listed = _listed(chain(unreadable, sorted(doubled, key=_name), others), folder, extra_allowed=extra_allowed)
     shown = tuple(with_fields(listed, side.fetch, target.fetch))
     return Comparison(ours.namespaces, theirs.namespaces, found, shown, source_read=True, unreadable=tuple(anew.unreadable))
 
 
-def _listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool) -> tuple[Counter[tuple[str, str]], list[Difference]]:
+def _name(difference: Difference) -> tuple[str, str]:
+    return difference.namespace, difference.id
+
+
+def _held(doubled: set[Difference], side: Side) -> set[Difference]:
+    """Return those of ``doubled`` whose records ``side`` has."""
+    held: set[Difference] = set()
+    for namespace in {difference.namespace for difference in doubled}:
+        ids = [difference.id for difference in doubled if difference.namespace == namespace]
+        for start in range(0, len(ids), LOOKED_UP):
+            found = side.fetch(ids[start : start + LOOKED_UP], namespace)
+            held |= {Difference(namespace, record, "duplicate") for record in found.column("id").to_pylist()}
+    return held
+
+
+def _listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool = False) -> tuple[Counter[tuple[str, str]], list[Difference]]:
     """Count all differences, write them to ``differences.jsonl``, and return the counts with the first of them."""
     found: Counter[tuple[str, str]] = Counter()
     listed: list[Difference] = []

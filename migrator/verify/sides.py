@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from migrator.digest import Digest, namespace_digests
 from migrator.executors import local
+from migrator.model import Difference
 from migrator.pipeline.copy import read_patiently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -36,6 +37,8 @@ class Side:
     """Looks records up by target id and namespace, for naming what differs."""
     unroutable: Callable[[Chunk], Sequence[Rejected]] = lambda _chunk: ()
     """Returns the records of a chunk that have no place on the other side, and that ``content`` left out."""
+    repeated: Callable[[], Iterator[pa.RecordBatch]] = lambda: iter(())
+    """Returns those of the records that count of which the store holds more than the one it shows."""
 
 
 @dataclass
@@ -64,6 +67,15 @@ class Walk:
                 self.on_rows(chunk.scanned)
 
         local.run(one, list(enumerate(side.splits)), workers=self.workers, stop=self.stop, poll=self.poll)
+
+    def repeated(self, side: Side) -> Iterator[Difference]:
+        """Yield the records that the side holds more than once without showing it."""
+        for batch in side.repeated():
+            if self.stop.is_set():
+                return
+            self.poll()
+            for record, namespace in zip(batch.column("id").to_pylist(), batch.column("namespace").to_pylist(), strict=True):
+                yield Difference(namespace, record, "duplicate")
 
     def digest(self, side: Side) -> Digest:
         """Return the digest of the whole side."""

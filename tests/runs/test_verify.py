@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from migrator.connectors import memory
-from migrator.model import Rejected
+from migrator.model import Rejected, Selection
 from migrator.service import PlanOptions
 from tests.runs.conftest import Ended
 from tests.unit.batches import batch_of, numbered
@@ -166,3 +168,58 @@ def test_a_proof_that_cannot_be_repeated_leaves_the_earlier_one_standing(seed, c
     status = service.wait(ended.run)
     assert (status["status"], status["error"]["code"]) == ("proven", "not_found")
     assert service.result(ended.run)["verdict"] == "proven"
+
+
+class Hiding(memory.MemoryStore):
+    """Holds the even records of its namespaces twice, and shows each once."""
+
+    def repeated(self):
+        for split in self.splits(Selection(), 1):
+            for chunk in self.read(split, None, 1000):
+                yield chunk.batch.select(["id", "namespace"]).filter(pa.array(json.loads(text)["even"] for text in chunk.batch.column("metadata").to_pylist()))
+
+
+@pytest.fixture
+def hiding(monkeypatch):
+    """Return a function that makes one side hide records it holds twice."""
+
+    def make(side):
+        monkeypatch.setattr(memory, "open_source", lambda endpoint: (Hiding if endpoint.resource == side else memory.MemoryStore)(endpoint))
+
+    return make
+
+
+def test_what_a_store_holds_twice_and_shows_once_is_never_proven(service, copied, hiding):
+    hiding("target")
+    ended = prove(service, copied)
+    assert (str(ended), ended.result["differences_total"]) == ("differs", 175)
+    assert ended.result["namespaces"]["a"] == {"source": 300, "target": 300, "missing": 0, "extra": 0, "changed": 150}
+    assert len((service.manager.folder(copied) / "differences.jsonl").read_text().splitlines()) == 175
+
+
+def test_what_both_hide_and_differ_in_is_named_once(service, copied, hiding, collections):
+    hiding("target")
+    change(collections["target"], "a", "r4", metadata='{"even":true,"n":5}')
+    collections["target"].delete(["r6"], "a")
+    ended = prove(service, copied)
+    assert ended.result["differences_total"] == 175
+    assert {row["class"] for row in ended.result["differences"] if row["id"] == "r4"} == {"duplicate"}
+    assert [row["class"] for row in ended.result["differences"] if (row["namespace"], row["id"]) == ("a", "r6")] == ["missing"]
+
+
+def test_only_what_is_compared_is_searched_for_hidden_records(service, seed, hiding):
+    seed("source", numbered(50, namespace="a"), numbered(9, namespace="b"))
+    seed("target", numbered(50, namespace="z"), numbered(10, namespace="other"))
+    for side in ("source", "target"):
+        hiding(side)
+        ended = pair(service, namespaces=("a",), target_namespace="z", filter={"n": {"$gte": 46}})
+        assert str(ended) == "differs"
+        assert [(row["namespace"], row["id"], row["class"]) for row in ended.result["differences"]] == [("z", "r46", "duplicate"), ("z", "r48", "duplicate")]
+
+
+def test_a_merge_is_not_blamed_for_what_was_there_twice(service, seed, copy, hiding):
+    seed("source", numbered(4, start=1000))
+    seed("target", numbered(10))
+    hiding("target")
+    ended = copy(on_conflict="upsert")
+    assert (str(ended), [row["id"] for row in ended.result["differences"] if row["class"] == "duplicate"]) == ("differs", ["r1000", "r1002"])

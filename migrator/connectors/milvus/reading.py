@@ -107,7 +107,7 @@ class RemoteReader:
         output: Sequence[str],
         *,
         limit: int | None = None,
-        seen: tuple[int, int] = (0, 0),
+        seen: tuple[int, int] = (STRONG, 0),
         ordered: bool = False,
     ) -> Any:
         """Return the answer to one query; ``seen`` is consistency level and timestamp."""
@@ -134,7 +134,7 @@ class RemoteReader:
         name = layout.key.name
         output = layout.output if vectors else [name, *([layout.namespace.name] if layout.namespace else [])]
         window = max(1, min(rows, MAX_WINDOW, PAGE_BYTES // (4 * layout.dimension + 1024))) if vectors else MAX_WINDOW
-        cursor, seen = after, _consistency(self._wire)
+        cursor, seen = after, now(self._wire)
         while True:
             filters = names.both(names.after(name, cursor) if cursor is not None else "", names.up_to(name, up_to) if up_to is not None else "")
             page = page_of(self.query(layout, place, filters, output, limit=window, seen=seen, ordered=True), layout)
@@ -146,13 +146,13 @@ class RemoteReader:
     def fetch(self, layout: Layout, place: Place, keys: Sequence[Key]) -> Page:
         return page_of(self.query(layout, place, names.among(layout.key.name, keys), layout.output, limit=MAX_WINDOW), layout)
 
-    def count(self, layout: Layout, place: Place, filters: str = "") -> int:
+    def count(self, layout: Layout, place: Place, filters: str = "", *, seen: tuple[int, int] = (STRONG, 0)) -> int:
         """Count at full consistency: the statistics count upserts twice and deletes not at all."""
-        answer = self.query(layout, place, filters, ["count(*)"])
+        answer = self.query(layout, place, filters, ["count(*)"], seen=seen)
         return int(answer.fields_data[0].scalars.long_data.data[0])
 
 
-def _consistency(wire: Wire) -> tuple[int, int]:
+def now(wire: Wire) -> tuple[int, int]:
     """Return the consistency level and timestamp that show everything acknowledged so far.
 
     Strong takes the same care but waits anew for every page, 0.2 s each on 2.3.5; one timestamp taken now waits once.

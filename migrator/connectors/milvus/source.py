@@ -13,6 +13,7 @@ from pymilvus.grpc_gen import milvus_pb2 as pb
 from migrator.connectors.milvus import names, search
 from migrator.connectors.milvus.address import address_of
 from migrator.connectors.milvus.aliases import Aliases, by_own_name, listed
+from migrator.connectors.milvus.counting import counted, repeated, tally
 from migrator.connectors.milvus.layout import Layout, read_layout
 from migrator.connectors.milvus.native import native_options
 from migrator.connectors.milvus.pages import to_batch
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from migrator.connectors.milvus.options import Settings
+    from migrator.connectors.milvus.pages import Page
     from migrator.connectors.milvus.wire import Wire
     from migrator.model import Address, Selection
-
-SCANNED_COUNT = 1_000_000
-"""Collections up to this size are counted by listing their keys (0.7 M a second), which also finds keys that occur twice."""
-MANY_NAMESPACES = 200
 
 
 class MilvusSource:
@@ -95,7 +93,7 @@ class MilvusSource:
             native=native_options(layout),
             kind=self._wire.product,
             sparse=layout.sparse is not None,
-            unique_ids=True,  # a query returns each key once, even where rows share it: see _duplicates
+            unique_ids=True,  # a query returns each key once, even where rows share it: see counting
             findings=(*layout.findings(), *findings),
         )
 
@@ -105,9 +103,9 @@ class MilvusSource:
         for namespace, place in self._places().items():
             layout, reader = self._open(place.collection)
             if layout.lite:  # keys are unique in Lite, and listing them is its count; its count(*) overlooks partitions
-                found = _tally(reader, layout, place, namespace)
+                found = tally(reader, layout, place, namespace)
             else:
-                found, hidden = _counted(reader, layout, place, namespace)
+                found, hidden = counted(self._wire, layout, place, namespace)
                 findings += hidden
             for name, count in found.items():
                 if count or self._settings.namespace_mode == "collection":
@@ -160,8 +158,14 @@ class MilvusSource:
         """Yield ``id`` (string or int64) and ``namespace`` of every row of ``split``, in the order of ``read``."""
         layout, reader, place = self._of(split)
         for page in reader.pages(layout, place, split.state["after"], split.state["up_to"], MAX_WINDOW, vectors=False):
-            namespaces = page.namespaces if page.namespaces is not None else constant(split.namespace or DEFAULT_NAMESPACE, len(page))
-            yield pa.RecordBatch.from_arrays([page.keys, namespaces], ["id", "namespace"])
+            yield _named(page, split.namespace)
+
+    def repeated(self) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` and ``namespace`` of the keys that have several rows, of which every query shows one."""
+        for namespace, place in self._places().items():
+            layout, _ = self._open(place.collection)
+            if not layout.lite:  # there an insert replaces
+                yield from (_named(page, namespace) for page in repeated(self._wire, layout, place))
 
     def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
         place = next((place for name, place in self._places().items() if name in {None, namespace}), None)
@@ -184,6 +188,12 @@ class MilvusSource:
         self._wire.close()
 
 
+def _named(page: Page, namespace: str | None) -> pa.RecordBatch:
+    """Return ``id`` (as the key is, string or int64) and ``namespace`` of the rows of a page."""
+    namespaces = page.namespaces if page.namespaces is not None else constant(namespace or DEFAULT_NAMESPACE, len(page))
+    return pa.RecordBatch.from_arrays([page.keys, namespaces], ["id", "namespace"])
+
+
 def as_key(name: str, layout: Layout) -> str | int | None:
     """Return the collection's key for id ``name``, None when it cannot be one."""
     if layout.id_type != "int64":
@@ -193,54 +203,3 @@ def as_key(name: str, layout: Layout) -> str | int | None:
     except ValueError:
         return None
     return number if str(number) == name and -(2**63) <= number < 2**63 else None
-
-
-def _counted(reader: Any, layout: Layout, place: Place, namespace: str | None) -> tuple[dict[str, int], list[Finding]]:
-    """Return the rows in each namespace on a server, and whether there are rows it does not show."""
-    total = reader.count(layout, place)
-    if total <= SCANNED_COUNT:
-        found = _tally(reader, layout, place, namespace)
-        return found, _duplicates(place, total, sum(found.values()))
-    return ({namespace or DEFAULT_NAMESPACE: total} if namespace is not None else _grouped(reader, layout, place, total)), []
-
-
-def _tally(reader: Reader, layout: Layout, place: Place, namespace: str | None) -> dict[str, int]:
-    """Return the rows in each namespace, counted key by key."""
-    counts: dict[str, int] = {}
-    for page in reader.pages(layout, place, None, None, MAX_WINDOW, vectors=False):
-        if namespace is not None or page.namespaces is None:
-            counts[namespace or DEFAULT_NAMESPACE] = counts.get(namespace or DEFAULT_NAMESPACE, 0) + len(page)
-            continue
-        for entry in page.namespaces.value_counts():
-            name = entry["values"].as_py()
-            counts[name] = counts.get(name, 0) + entry["counts"].as_py()
-    return counts
-
-
-def _grouped(reader: Any, layout: Layout, place: Place, total: int) -> dict[str, int]:
-    """Return the rows in each namespace by asking, again and again, for a row in none of those known; after many, by listing keys."""
-    field = layout.namespace.name if layout.namespace else ""
-    counts: dict[str, int] = {}
-    while sum(counts.values()) < total:
-        others = f"{field} not in [{', '.join(names.literal(name) for name in counts)}]" if counts else ""
-        answer = reader.query(layout, place, others, [layout.key.name, field], limit=1)
-        found = [data.scalars.string_data.data for data in answer.fields_data if data.field_name == field]
-        if not found or not found[0]:
-            break
-        if len(counts) == MANY_NAMESPACES:
-            return _tally(reader, layout, place, None)
-        counts[found[0][0]] = reader.count(layout, place, f"{field} == {names.literal(found[0][0])}")
-    return counts
-
-
-def _duplicates(place: Place, counted: int, seen: int) -> list[Finding]:
-    if counted <= seen:
-        return []
-    return [
-        Finding(
-            "lossy",
-            "duplicate_keys",
-            f"Milvus counts {counted - seen} more rows in {place.collection} than it shows: of rows that share a key it shows one, and only that is copied",
-            fix="delete the keys concerned and write them once, with upsert",
-        )
-    ]
