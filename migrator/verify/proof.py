@@ -14,7 +14,7 @@ from migrator.verify.diff import differences
 from migrator.verify.fields import LOOKED_UP, with_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from migrator.model import Rejected
@@ -82,21 +82,24 @@ def compare(
     reading = walk()
     theirs = reading.digest(target)
     (folder / DIFFERENCES).unlink(missing_ok=True)  # of an earlier proof
-    unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
     doubled = set(reading.repeated(target))
-    if recorded is not None and not unreadable and dict(recorded) == theirs.namespaces:
+    if recorded is not None and not reading.unreadable and dict(recorded) == theirs.namespaces:
         found, listed = _listed(sorted(doubled, key=_name), folder) if doubled else (Counter(), [])
         return Comparison(recorded, theirs.namespaces, found, tuple(listed), source_read=False)
     side, anew = source(), walk()
     ours = anew.digest(side)
-    if extra_allowed:
-        doubled = _held(doubled, side)
-    doubled |= set(anew.repeated(side))
-    named = differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")
-    others = (difference for difference in named if replace(difference, kind="duplicate") not in doubled)
-    found, listed = _listed(chain(unreadable, sorted(doubled, key=_name), others), folder, extra_allowed=extra_allowed)
+    doubled = (_held(doubled, side) if extra_allowed else doubled) | set(anew.repeated(side))
+    unreadable = [Difference(record.namespace, record.id, "changed", (record.field,)) for record in reading.unreadable]
+    others = differences(side, target, ours, theirs, walk=walk, folder=folder / "spill")
+    found, listed = _listed(chain(unreadable, _with(doubled, others)), folder, extra_allowed=extra_allowed)
     shown = tuple(with_fields(listed, side.fetch, target.fetch))
     return Comparison(ours.namespaces, theirs.namespaces, found, shown, source_read=True, unreadable=tuple(anew.unreadable))
+
+
+def _with(doubled: set[Difference], others: Iterable[Difference]) -> Iterator[Difference]:
+    """Yield both, and what is doubled not again for what else may be wrong with it."""
+    yield from sorted(doubled, key=_name)
+    yield from (difference for difference in others if replace(difference, kind="duplicate") not in doubled)
 
 
 def _name(difference: Difference) -> tuple[str, str]:

@@ -6,13 +6,12 @@ import io
 import json
 import re
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 
-from tests.contract.parquet_harness import ParquetBucketHarness
+from tests.contract.parquet_harness import ParquetBucketHarness, ParquetFolderHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,25 +22,7 @@ if TYPE_CHECKING:
 
 
 class _NumpyHarness:
-    """What a disk and a bucket have in common."""
-
-    can_seed = True
-    can_read_back = True
-
-    def put(self, path: str, content: bytes) -> None:
-        raise NotImplementedError
-
-    def objects(self, folder: str) -> dict[str, bytes]:
-        raise NotImplementedError
-
-    def endpoint(self, folder: str) -> str:
-        raise NotImplementedError
-
-    def folder(self, endpoint: str) -> str:
-        raise NotImplementedError
-
-    def new_target(self) -> str:
-        return self.endpoint(f"target-{uuid.uuid4().hex[:12]}")
+    """How files are written and read, wherever they are."""
 
     def seed(self, batches: Sequence[pa.RecordBatch], *, metric: Metric) -> str:
         """Write folders as others do: ``ids.npy``, ``embeddings.npy``, text of dtype U, and a namespace file in every other folder."""
@@ -72,9 +53,6 @@ class _NumpyHarness:
             folder = path.partition("/")[0]
             found += _records(columns, "" if folder == "__default__" else unquote(folder), manifest["dimension"])
         return found
-
-    def adapt(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch
 
 
 def _columns(rows: list[dict[str, Any]], dimension: int) -> dict[str, np.ndarray]:
@@ -120,35 +98,16 @@ def _npy(array: np.ndarray) -> bytes:
     return sink.getvalue()
 
 
-class NumpyFolderHarness(_NumpyHarness):
+class NumpyFolderHarness(_NumpyHarness, ParquetFolderHarness):
     """Folders on a disk."""
 
     name = "numpy"
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def put(self, path: str, content: bytes) -> None:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-
-    def objects(self, folder: str) -> dict[str, bytes]:
-        base = self.root / folder
-        return {path.relative_to(base).as_posix(): path.read_bytes() for path in sorted(base.rglob("*")) if path.is_file()}
-
-    def endpoint(self, folder: str) -> str:
-        return f"numpy:{self.root / folder}"
-
-    def folder(self, endpoint: str) -> str:
-        return Path(endpoint.removeprefix("numpy:").partition("?")[0]).name
 
 
 class NumpyBucketHarness(_NumpyHarness, ParquetBucketHarness):
     """Prefixes of a real bucket."""
 
     name = "numpy-s3"
-    put, objects, folder = ParquetBucketHarness.put, ParquetBucketHarness.objects, ParquetBucketHarness.folder
 
     def endpoint(self, folder: str) -> str:
         return ParquetBucketHarness.endpoint(self, folder).replace("parquet:", "numpy:", 1)

@@ -118,10 +118,10 @@ class ParquetFolderHarness(_ParquetHarness):
         return {path.relative_to(base).as_posix(): path.read_bytes() for path in sorted(base.rglob("*")) if path.is_file()}
 
     def endpoint(self, folder: str) -> str:
-        return f"parquet:{self.root / folder}"
+        return f"{self.name}:{self.root / folder}"
 
     def folder(self, endpoint: str) -> str:
-        return Path(endpoint.removeprefix("parquet:").partition("?")[0]).name
+        return Path(endpoint.removeprefix(f"{self.name}:").partition("?")[0]).name
 
 
 class ParquetBucketHarness(_ParquetHarness):

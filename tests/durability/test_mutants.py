@@ -68,7 +68,7 @@ def outcome(tmp_path):
         ("trust_partial_write", {"target": "memory:mutant-target?fail_at=2"}),
         ("drop_last_chunk", {}),
         ("drop_last_chunk", {"filter": {"n": {"$lt": 10}}}),
-        ("commit_out_of_order", {}),
+        ("commit_out_of_order", {"target": "memory:mutant-target?delay_ms=20"}),  # so that several are under way
         ("skip_held_duplicates", {}),
     ],
 )

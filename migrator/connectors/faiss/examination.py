@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ from migrator.connectors.faiss.files import open_file
 from migrator.connectors.faiss.folders import locate
 from migrator.connectors.faiss.remote import Brought
 from migrator.datasets import copies
-from migrator.errors import MigratorError
-from migrator.model import Selection, Step
+from migrator.examining import answers
+from migrator.model import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from migrator.connectors.faiss.source import FaissSource
-    from migrator.model import Endpoint
+    from migrator.model import Endpoint, Step
 
 _ROWS = 10
 
@@ -27,7 +27,7 @@ _ROWS = 10
 def examine(endpoint: Endpoint) -> Iterator[Step]:
     """Yield a step for each test, cheapest first; the first that fails is the last."""
     held = _Held(endpoint, Brought(endpoint))
-    tests: list[tuple[str, Callable[[_Held], str]]] = [
+    questions: list[tuple[str, Callable[[_Held], str]]] = [
         *([("object", _Held.find), ("fetch", _Held.fetch)] if remote.is_remote(endpoint) else []),
         ("file", lambda held: _files(held.brought.endpoint)),
         ("format", lambda held: _format(held.brought.endpoint)),
@@ -35,15 +35,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
         ("read", lambda held: _first_rows(held.opened[0])),
     ]
     try:
-        for name, test in tests:
-            began = time.monotonic()
-            try:
-                with held.brought.renaming():
-                    detail = test(held)
-            except MigratorError as error:
-                yield Step(name, "failed", error.message, error.fix, time.monotonic() - began)
-                return
-            yield Step(name, "ok", detail, seconds=time.monotonic() - began)
+        yield from answers((name, partial(held.ask, question)) for name, question in questions)
     finally:
         for source in held.opened:
             source.close()
@@ -57,6 +49,10 @@ class _Held:
     endpoint: Endpoint
     brought: Brought
     opened: list[FaissSource] = field(default_factory=list)
+
+    def ask(self, question: Callable[[_Held], str]) -> str:
+        with self.brought.renaming():
+            return question(self)
 
     def find(self) -> str:
         self.brought.wanted = remote.find(self.endpoint)

@@ -14,6 +14,7 @@ from migrator.connectors.milvus.options import HTTPS, read_options
 from migrator.connectors.milvus.source import MilvusSource
 from migrator.connectors.milvus.wire import Wire
 from migrator.errors import MigratorError, TransientError
+from migrator.examining import answer
 from migrator.model import Step
 
 if TYPE_CHECKING:
@@ -94,15 +95,14 @@ def _sign_in_fix(settings: Settings) -> str:
 
 
 def _timed(name: str, check: Callable[[], str], settings: Settings) -> Step:
-    start = time.monotonic()
-    try:
-        detail = check()
-    except MigratorError as error:
-        return Step(name, "failed", error.message, error.fix, time.monotonic() - start)
-    except OSError as error:
-        message, fix = _network(error, settings)
-        return Step(name, "failed", message, fix, time.monotonic() - start)
-    return Step(name, "ok", detail, seconds=time.monotonic() - start)
+    def question() -> str:
+        try:
+            return check()
+        except OSError as error:
+            message, fix = _network(error, settings)
+            raise MigratorError(message, fix=fix) from error
+
+    return answer(name, question)
 
 
 def _network(error: OSError, settings: Settings) -> tuple[str, str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pymilvus import exceptions as sdk
 
 from migrator.connectors.milvus.failures import translate
+from migrator.connectors.milvus.tls import context_for
 from migrator.errors import PermanentError, RateLimitedError, TransientError
 
 if TYPE_CHECKING:
+    import ssl
+
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.wire import Wire
 
@@ -80,11 +82,7 @@ class Rest:
         timeout = self._settings.timeout
         if not self._secure:
             return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        tls = self._settings.tls
-        context = ssl.create_default_context(cafile=tls.get("server_pem_path") or tls.get("ca_pem_path"))
-        if "client_pem_path" in tls:
-            context.load_cert_chain(tls["client_pem_path"], tls["client_key_path"])
-        return _Named(self._host, self._port, context, timeout, tls.get("server_name") or self._host)
+        return _Named(self._host, self._port, context_for(self._settings), timeout, self._settings.tls.get("server_name") or self._host)
 
 
 class _Named(http.client.HTTPSConnection):

@@ -21,7 +21,8 @@ _OUTDATED = (9, 10)
 
 def handshake(settings: Settings) -> str:
     """Return what the handshake came to. Raise ``ssl.SSLError`` or another ``OSError`` when it fails, ``ConfigError`` for unusable files."""
-    context = _context(settings)
+    context = context_for(settings)
+    context.set_alpn_protocols(["h2"])
     with socket.create_connection((settings.host, settings.port), timeout=settings.connect_timeout) as plain:
         name = settings.tls.get("server_name") or settings.host
         with context.wrap_socket(plain, server_hostname=name) as connection:
@@ -31,7 +32,8 @@ def handshake(settings: Settings) -> str:
             return f"{connection.version()}, certificate trusted" + (", ours accepted" if "client_pem_path" in settings.tls else "")
 
 
-def _context(settings: Settings) -> ssl.SSLContext:
+def context_for(settings: Settings) -> ssl.SSLContext:
+    """Return whom to trust and who we are, as gRPC takes the options. Raise ``ConfigError`` for unusable files."""
     try:
         context = ssl.create_default_context(cafile=settings.tls.get("server_pem_path") or settings.tls.get("ca_pem_path"))
         if "client_pem_path" in settings.tls:
@@ -42,7 +44,6 @@ def _context(settings: Settings) -> ssl.SSLContext:
         fix = "give PEM files: a certificate each, and the key that belongs to client_pem_path, without a password"
         raise ConfigError(message, fix=fix, code="bad_certificate") from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC: the server's own certificate is enough, whoever signed it
-    context.set_alpn_protocols(["h2"])
     return context
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from migrator.connectors.numpy.source import NumpySource
-from migrator.errors import MigratorError
-from migrator.model import Selection, Step
+from migrator.examining import answers
+from migrator.model import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from migrator.model import Endpoint
+    from migrator.model import Endpoint, Step
 
 
 def examine(endpoint: Endpoint) -> Iterator[Step]:
-    """Yield a step for each question, cheapest first; the first that fails is the last."""
+    """Return a step for each question, cheapest first; the first that fails is the last."""
     opened: list[NumpySource] = []
 
     def look() -> str:
@@ -27,15 +26,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
         collection = opened[0].describe()
         return f"{collection.count} records of dimension {collection.dimension} in {len(collection.namespaces)} namespaces"
 
-    questions: list[tuple[str, Callable[[], str]]] = [("files", look), ("columns", describe), ("read", lambda: _read(opened[0]))]
-    for name, question in questions:
-        started = time.perf_counter()
-        try:
-            detail = question()
-        except MigratorError as error:
-            yield Step(name, "failed", error.message, error.fix, time.perf_counter() - started)
-            return
-        yield Step(name, "ok", detail, "", time.perf_counter() - started)
+    return answers([("files", look), ("columns", describe), ("read", lambda: _read(opened[0]))])
 
 
 def _read(source: NumpySource) -> str:

@@ -16,7 +16,8 @@ from migrator.connectors.numpy import decode
 from migrator.connectors.numpy.columns import PartOpener
 from migrator.connectors.numpy.parts import find
 from migrator.datasets.buckets import BUCKET_OPTIONS
-from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
+from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each
+from migrator.errors import PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Finding, Split
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from migrator.model import Endpoint, Metric, Selection
 
 OPTIONS = BUCKET_OPTIONS | {"id", "values", "sparse", "namespace", "metadata", "metric", "overwrite"}
-METRICS = ("cosine", "dotproduct", "euclidean")
-KEYS_AT_ONCE = 65_536
 _SAMPLED = 100
 
 
@@ -36,8 +35,7 @@ class NumpySource:
 
     def __init__(self, endpoint: Endpoint) -> None:
         endpoints.check_options(endpoint, OPTIONS)
-        if endpoint.options.get("metric", "cosine") not in METRICS:
-            raise ConfigError(f"metric={endpoint.options['metric']} is unknown", fix=f"use one of: {', '.join(METRICS)}", code="bad_option")
+        check_metric(endpoint)
         self._endpoint = endpoint
         self.dataset: Dataset = find(endpoint)
         self._opener = PartOpener(self.dataset)
@@ -204,11 +202,7 @@ class NumpySource:
                     batch, _, _ = decode.decode(self._opener.open(part), start, start + len(keys), self._layout(part))
                     found.append(batch.filter(pc.and_(pc.is_in(batch.column("id"), wanted), pc.equal(batch.column("namespace"), namespace))))
                 start += len(keys)
-        if not found:
-            return records.empty_batch(self._dimension)
-        together = pa.concat_batches(found)
-        _, first = np.unique(together.column("id").to_numpy(zero_copy_only=False), return_index=True)
-        return together.take(pa.array(np.sort(first)))
+        return first_of_each(found, self._dimension)
 
     def version_now(self) -> str:
         try:

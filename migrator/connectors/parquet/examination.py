@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import TYPE_CHECKING
 
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.datasets.failures import translated
 from migrator.errors import MigratorError
-from migrator.model import Selection, Step
+from migrator.examining import answers
+from migrator.model import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from migrator.connectors.parquet.discover import Dataset
-    from migrator.model import Endpoint
+    from migrator.model import Endpoint, Step
 
 CHECKED_BYTES = 1 << 30
 """Bytes hashed by a connection test; reading checks every page's checksum anyway."""
 
 
 def examine(endpoint: Endpoint) -> Iterator[Step]:
-    """Yield a step for each question, cheapest first; the first that fails is the last."""
+    """Return a step for each question, cheapest first; the first that fails is the last."""
     opened: list[ParquetSource] = []
 
     def look() -> str:
@@ -33,20 +33,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
         collection = opened[0].describe()
         return f"{collection.count} records of dimension {collection.dimension} in {len(collection.namespaces)} namespaces"
 
-    questions: list[tuple[str, Callable[[], str]]] = [
-        ("files", look),
-        ("schema", describe),
-        ("checksums", lambda: _checksums(opened[0].dataset)),
-        ("read", lambda: _read(opened[0])),
-    ]
-    for name, question in questions:
-        started = time.perf_counter()
-        try:
-            detail = question()
-        except MigratorError as error:
-            yield Step(name, "failed", error.message, error.fix, time.perf_counter() - started)
-            return
-        yield Step(name, "ok" if detail else "skipped", detail, "", time.perf_counter() - started)
+    return answers([("files", look), ("schema", describe), ("checksums", lambda: _checksums(opened[0].dataset)), ("read", lambda: _read(opened[0]))])
 
 
 def _checksums(dataset: Dataset) -> str:

@@ -6,17 +6,17 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrator import endpoints, records
+from migrator import endpoints
 from migrator.connectors.parquet import chunking, rows, sample
 from migrator.connectors.parquet import columns as roles
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
 from migrator.datasets.buckets import BUCKET_OPTIONS
-from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
+from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each
+from migrator.errors import PermanentError, UnreadableSourceError
 from migrator.model import Chunk, Collection, Split
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 OPTIONS = BUCKET_OPTIONS | roles.OPTIONS | {"metric", "compression", "overwrite"}
 """With those of a target, which is read back with the endpoint it was written with."""
-METRICS = ("cosine", "dotproduct", "euclidean")
-KEYS_AT_ONCE = 65_536
 
 
 class ParquetSource:
@@ -37,8 +35,7 @@ class ParquetSource:
 
     def __init__(self, endpoint: Endpoint) -> None:
         endpoints.check_options(endpoint, OPTIONS)
-        if endpoint.options.get("metric", "cosine") not in METRICS:
-            raise ConfigError(f"metric={endpoint.options['metric']} is unknown", fix=f"use one of: {', '.join(METRICS)}", code="bad_option")
+        check_metric(endpoint)
         self._options = endpoint.options
         self._name = endpoint.resource
         self._endpoint = endpoint
@@ -181,11 +178,7 @@ class ParquetSource:
     def fetch(self, ids: Sequence[str], namespace: str) -> pa.RecordBatch:
         wanted = pa.array(list(dict.fromkeys(ids)), pa.string())
         found = [batch for file in self._filled for batch in self._fetch(file, wanted, namespace)]
-        if not found:
-            return records.empty_batch(self._sample.dimension)
-        together = pa.concat_batches(found)
-        _, first = np.unique(together.column("id").to_numpy(zero_copy_only=False), return_index=True)
-        return together.take(pa.array(np.sort(first)))
+        return first_of_each(found, self._sample.dimension)
 
     def _fetch(self, file: DataFile, wanted: pa.Array, namespace: str) -> Iterator[pa.RecordBatch]:
         layout = self._layout(file)

@@ -12,6 +12,7 @@ from migrator.connectors.pinecone.grpc_plane import GrpcPlane
 from migrator.connectors.pinecone.options import read_options
 from migrator.connectors.pinecone.rest_plane import RestPlane
 from migrator.errors import MigratorError
+from migrator.examining import answer
 from migrator.model import Step
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def examine(endpoint: Endpoint) -> Iterator[Step]:
         return
     with closing(control):
         names: list[str] = []
-        step = _timed("sign-in", lambda: names.extend(control.names()) or f"{control.address} knows the key; {len(names)} indexes")  # type: ignore[func-returns-value]
+        step = answer("sign-in", lambda: names.extend(control.names()) or f"{control.address} knows the key; {len(names)} indexes")  # type: ignore[func-returns-value]
         yield step
         if step.status == "failed":
             return
@@ -66,7 +67,7 @@ def _index(control: Control, settings: Settings) -> Iterator[Step]:
         "grpc": lambda: _answers(GrpcPlane(settings, host, dimension)),
         "rest": lambda: _answers(RestPlane(control, host, dimension)),
     }
-    found = {name: _timed(name, way) for name, way in ways.items()}
+    found = {name: answer(name, way) for name, way in ways.items()}
     if any(step.status == "ok" for step in found.values()) and settings.transport == "auto":
         # one way that works is enough; the other is worth knowing
         found = {name: step if step.status == "ok" else Step(name, "skipped", step.detail, step.fix, step.seconds) for name, step in found.items()}
@@ -95,16 +96,7 @@ def _data(control: Control, index: Index, settings: Settings) -> Iterator[Step]:
             delete(connection, [_NO_RECORD], "")
             return "the key may write"
 
-        yield _timed("read", read)
-        step = _timed("write", write)
+        yield answer("read", read)
+        step = answer("write", write)
         # a key that may only read is all that a source needs
         yield step if step.status == "ok" else Step("write", "skipped", step.detail, "a target needs a key that may write", step.seconds)
-
-
-def _timed(name: str, check: Callable[[], str]) -> Step:
-    start = time.monotonic()
-    try:
-        detail = check()
-    except MigratorError as error:
-        return Step(name, "failed", error.message, error.fix, time.monotonic() - start)
-    return Step(name, "ok", detail, seconds=time.monotonic() - start)
