@@ -56,7 +56,7 @@ class S3Server:
 
 @dataclass(frozen=True)
 class MilvusServer:
-    """A running Milvus 2.3.5 that demands sign-in and keeps its data in ``storage``."""
+    """A running Milvus 2.3.5 that demands sign-in and keeps its data in ``storage``, unless it was told to keep it on the disk."""
 
     uri: str
     token: str
@@ -193,10 +193,10 @@ def _etcd_beside_another(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def start_milvus(folder: Path, storage: S3Server, tls: Certificates | None = None, *, mutual: bool = False) -> Iterator[MilvusServer]:
-    """Run Milvus standalone with authorization on (``root:Milvus``), its objects in ``storage``.
+def start_milvus(folder: Path, storage: S3Server, tls: Certificates | None = None, *, mutual: bool = False, on_disk: bool = False) -> Iterator[MilvusServer]:
+    """Run Milvus standalone with authorization on (``root:Milvus``), its objects in ``storage``, or ``on_disk`` in ``folder``.
 
-    With ``tls`` it speaks TLS only, ``mutual`` demands a certificate of its clients too, and it can run beside one without.
+    With ``tls`` it speaks TLS only, ``mutual`` demands a certificate of its clients too. With either or on a disk it can run beside one without.
     """
     from milvus import MilvusServerConfig  # noqa: PLC0415
 
@@ -204,7 +204,7 @@ def start_milvus(folder: Path, storage: S3Server, tls: Certificates | None = Non
     port, health = free_port(), free_port()
     config = MilvusServerConfig(data_dir=str(folder), proxy_port=port)
     settings: dict[str, object] = {
-        "common.storageType": "minio",
+        "common.storageType": "local" if on_disk else "minio",
         "minio.address": HOST,
         "minio.port": storage.endpoint.rpartition(":")[2],
         "minio.accessKeyID": storage.access_key,
@@ -230,7 +230,7 @@ def start_milvus(folder: Path, storage: S3Server, tls: Certificates | None = Non
         "MILVUS_RUN_DIR": str(folder / "run"),
         "LD_LIBRARY_PATH": f"{binaries}:{os.environ.get('LD_LIBRARY_PATH', '')}",
     }
-    if tls is not None:
+    if tls is not None or on_disk:
         environment["ETCD_CONFIG_PATH"] = str(_etcd_beside_another(folder))
     log = folder / "milvus.log"
     with running([str(binaries / "milvus"), "run", "standalone"], log, cwd=folder, env=environment) as process:

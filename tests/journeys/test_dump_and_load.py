@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 import yaml
 from pymilvus import MilvusClient
+
+from tests.servers import start_milvus
 
 ROOT = Path(__file__).parents[2]
 ROWS, DIMENSION = 3_000, 16
@@ -25,34 +29,40 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def config(tmp_path, milvus_server):
+    """Return the name of the collection and the file of a migration whose files go through the bucket of Milvus."""
+    storage = milvus_server.storage
+    remote = {
+        "outputDir": "testfiles/output/",
+        "cloud": "aws",
+        "endpoint": storage.endpoint.removeprefix("http://"),
+        "region": "us-east-1",
+        "bucket": storage.bucket,
+        "ak": storage.access_key,
+        "sk": storage.secret_key,
+        "useIAM": False,
+        "useSSL": False,
+        "checkBucket": True,
+    }
+    return written(tmp_path, milvus_server, {"mode": "remote", "remote": remote})
+
+
+def written(tmp_path, server, target):
     """Write an IVF index with ids of its own and a migration.yaml for it; return the name of the collection and the file."""
     flat = faiss.IndexFlatL2(DIMENSION)
     index = faiss.IndexIVFFlat(flat, DIMENSION, 8)
     index.train(VECTORS)
     index.add_with_ids(VECTORS, IDS)
     faiss.write_index(index, str(tmp_path / "ivf.index"))
-    name, storage = f"seed_{uuid.uuid4().hex[:8]}", milvus_server.storage
-    user, _, password = milvus_server.token.partition(":")
+    name = f"seed_{uuid.uuid4().hex[:8]}"
+    user, _, password = server.token.partition(":")
     content = {
         "dumper": {"worker": {"limit": 2, "workMode": "faiss", "reader": {"bufferSize": 1024}, "writer": {"bufferSize": 1024}}},
         "loader": {"worker": {"limit": 2}},
         "source": {"mode": "local", "local": {"faissFile": str(tmp_path / "ivf.index")}},
         "target": {
             "create": {"collection": {"name": name, "shardsNums": 2, "dim": DIMENSION, "metricType": "L2"}},
-            "mode": "remote",
-            "remote": {
-                "outputDir": "testfiles/output/",
-                "cloud": "aws",
-                "endpoint": storage.endpoint.removeprefix("http://"),
-                "region": "us-east-1",
-                "bucket": storage.bucket,
-                "ak": storage.access_key,
-                "sk": storage.secret_key,
-                "useIAM": False,
-                "useSSL": False,
-                "checkBucket": True,
-            },
-            "milvus2x": {"endpoint": milvus_server.uri.removeprefix("http://"), "username": user, "password": password},
+            **target,
+            "milvus2x": {"endpoint": server.uri.removeprefix("http://"), "username": user, "password": password},
         },
     }
     path = tmp_path / "migration.yaml"
@@ -93,6 +103,21 @@ def test_a_migration_yaml_is_converted_dumped_and_loaded(cli, config, milvus_ser
     assert (loaded["verdict"], loaded["counts"]["copied"]) == ("proven", ROWS)
     assert loaded["namespaces"] == {"": {"source": ROWS, "target": ROWS, "missing": 0, "extra": 0, "changed": 0}}
     assert_arrived(milvus_server, name)
+
+
+@pytest.mark.slow
+def test_through_a_folder_of_a_milvus_that_keeps_its_data_on_a_disk(cli, s3_server, tmp_path):
+    folder = Path(tempfile.mkdtemp(prefix="vm-milvus-disk-"))
+    try:
+        with start_milvus(folder, s3_server, on_disk=True) as server:
+            name, _ = written(tmp_path, server, {"mode": "local", "local": {"outputDir": str(folder / "staged")}})
+            assert cli("convert", "migration.yaml", "-o", "plan.yaml").returncode == 0
+            answer(cli("dump", "plan.yaml", "--json"))
+            assert list((folder / "staged").rglob("data.npy"))
+            assert answer(cli("load", "plan.yaml", "--json"))["counts"]["copied"] == ROWS
+            assert_arrived(server, name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_second_load_would_double_every_record_and_is_refused(cli, config):

@@ -45,7 +45,7 @@ def test_a_server_has_one() -> None:
     [
         ("http://127.0.0.1:19530", "s3://bucket/x", "http://127.0.0.1:9000", "minio.bucketName"),
         ("http://milvus.example:19530", "gs://bucket/x", "", "minio.bucketName"),
-        ("http://localhost:19530", "file:///data/x", "", "below its localStorage.path"),
+        ("http://localhost:19530", "file:///data/x", "", "common.storageType: local"),
         (CLOUD, "s3://bucket/x", "", "no keys to give it"),
     ],
 )

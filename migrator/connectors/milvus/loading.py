@@ -42,7 +42,7 @@ def _folder(settings: Settings, uri: str) -> list[Finding]:
     if not _on_this_machine(settings.host):
         message = f"Milvus at {settings.address} cannot read a folder of this machine"
         raise PlanError(message, fix="stage in the bucket that this Milvus uses: s3://bucket/prefix", code="staging_unreachable")
-    message = f"Milvus can read {uri} only if it keeps its data on disk (common.storageType: local) and the folder lies below its localStorage.path"
+    message = f"Milvus can read {uri} only if it keeps its data on a disk (common.storageType: local) and has the right to read that folder"
     return [Finding("info", "staging_access", message, "stage there, or, for a Milvus over object storage, in its bucket: s3://bucket/prefix")]
 
 
