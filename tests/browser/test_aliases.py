@@ -21,6 +21,7 @@ def old_collection(server):
     server_manager_instance.release_server(str(path))
 
 
+@pytest.mark.slow
 def test_an_alias_is_moved_and_pointed_back(visit, old_collection):
     page = visit()
     page.open()

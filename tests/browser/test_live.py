@@ -68,6 +68,7 @@ def test_a_run_is_paused_resumed_and_cancelled(start):
     page.sees("Throughput")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_tab_and_others_see_it(start, visit):
     page = start(60_000)
     badge(page, "running").to_be_visible()
@@ -80,6 +81,7 @@ def test_a_run_goes_on_without_its_tab_and_others_see_it(start, visit):
     other.sees("60,000 of 60,000 records")
 
 
+@pytest.mark.slow
 def test_the_open_tab_survives_a_killed_server_and_the_run_is_resumed(start, server):
     page = start(150_000)
     badge(page, "running").to_be_visible()

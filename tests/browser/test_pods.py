@@ -30,6 +30,7 @@ def test_from_pods_to_serverless_followed_and_cut_over(visit):
     page.picture("cutover_light")
 
 
+@pytest.mark.slow
 def test_by_way_of_staged_files(visit, tmp_path):
     page = visit()
     page.open()

@@ -108,6 +108,7 @@ def test_killed_now_and_then_parquet_to_parquet(tmp_path, parquet_source):
     kill(tmp_path, parquet_source, ("parquet",), 20)
 
 
+@pytest.mark.slow
 def test_killed_now_and_then_faiss_to_parquet(tmp_path, faiss_source):
     kill(tmp_path, faiss_source, ("parquet", "faiss"), 10)
 

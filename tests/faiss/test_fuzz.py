@@ -52,6 +52,7 @@ def fuzz(folder: Path, seeds: list[tuple[str, bytes]], canary: Path, count: int,
     return found
 
 
+@pytest.mark.slow
 def test_the_corpus_itself_is_read_or_refused_by_name(tmp_path, seeds, canary):
     paths = []
     for number, (_, data) in enumerate(seeds):

@@ -120,6 +120,7 @@ def test_through_a_folder_of_a_milvus_that_keeps_its_data_on_a_disk(cli, s3_serv
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_a_second_load_would_double_every_record_and_is_refused(cli, config):
     _, path = config
     assert cli("convert", str(path), "-o", "plan.yaml").returncode == 0

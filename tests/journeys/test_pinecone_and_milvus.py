@@ -71,6 +71,7 @@ def test_by_way_of_staged_files(full, service, collection, bucket, mode):
     assert {name: (row["source"], row["target"]) for name, row in told["namespaces"].items()} == dict.fromkeys(NAMESPACES, (60, 60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["direct", pytest.param("staged", marks=pytest.mark.slow)])
 def test_one_id_in_two_namespaces_is_refused_unless_a_collection_each_keeps_them_apart(account, service, collection, bucket, route):
     """Milvus has a key once over all namespaces of a collection: the second record would replace the first."""

@@ -161,6 +161,7 @@ def test_where_each_namespace_is_a_collection_there_is_no_alias_for_all(service:
     assert "partition_key" in refused.value.fix
 
 
+@pytest.mark.slow
 @SERVER_RARELY
 def test_an_alias_somebody_else_moved_is_left_where_it_is(service: Service, store: Store) -> None:
     source, target, live = seeded(store), store.new_target(), fresh()
@@ -246,6 +247,7 @@ def test_the_command_line(service: Service, store: Store, capsys: pytest.Capture
     assert "did not move the alias other" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["alias_noted", "alias_moved"])
 def test_killed_while_it_moves_the_alias(service: Service, store: Store, point: str) -> None:
     """Whichever side of the switch it dies on, the way back leads to where the alias was before."""
@@ -261,6 +263,7 @@ def test_killed_while_it_moves_the_alias(service: Service, store: Store, point: 
     assert service.aliases.leads_to(run, live) == name_of(source)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_user_who_may_not_move_aliases_is_told_which_right_is_missing(service: Service, milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch) -> None:
     store = MilvusServerHarness(milvus_server)

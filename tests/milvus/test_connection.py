@@ -132,6 +132,7 @@ def made_user(server: MilvusServer, *rights: str) -> str:
     return f"{user}:Secret123"
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_user_without_rights_is_told_which_one_is_missing(milvus_server: MilvusServer, token: pytest.MonkeyPatch) -> None:
     collection = MilvusServerHarness(milvus_server).seed([make_batch(["a"], np.ones((1, DIMENSION), np.float32))], metric="cosine")
@@ -150,6 +151,7 @@ def test_a_user_without_rights_is_told_which_one_is_missing(milvus_server: Milvu
     assert [row["id"] for row in read(endpoint)] == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_databases(milvus_server: MilvusServer, token: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An unknown one is named with those there are; a copy into one, and an alias in one, touch no other."""

@@ -383,6 +383,7 @@ def test_a_wrong_password_is_told_from_a_dead_server(milvus_server: MilvusServer
         milvus.open_source(parse(f"{base}?uri={milvus_server.uri}/nowhere&user=root&password=env:MIGRATOR_TEST_PASSWORD"))
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_rows_a_server_hides_are_reported(milvus_server: MilvusServer) -> None:
     store = MilvusServerHarness(milvus_server)
@@ -395,6 +396,7 @@ def test_rows_a_server_hides_are_reported(milvus_server: MilvusServer) -> None:
     assert (finding.severity, finding.code) == ("lossy", "duplicate_keys")
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_killed_between_delete_and_insert(milvus_server: MilvusServer) -> None:
     store = MilvusServerHarness(milvus_server)

@@ -418,6 +418,7 @@ def not_exact(endpoint: str, collection: Collection, values: np.ndarray[Any, Any
     assert [(record.code, record.field) for record in caught.value.rejected] == [("not_exact", "values")]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_binary_vectors_on_a_server(service: Service, server: MilvusServerHarness) -> None:
     source, target = plain_endpoint(server), plain_endpoint(server)

@@ -48,6 +48,7 @@ def interrupted_before_it_is_finished(service, monkeypatch, **options) -> str:
     return run
 
 
+@pytest.mark.slow
 def test_a_resumed_run_waits_for_every_namespace_written_before(account, service, monkeypatch, asked):
     account.create("a")
     spaces = {f"n{number:03}" for number in range(MANY)}
