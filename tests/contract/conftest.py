@@ -30,8 +30,8 @@ STORES = {
 SERVERS = {"parquet-s3": "s3_server", "parquet-gs": "google_store", "numpy-s3": "s3_server", "milvus-server": "milvus_server"}
 LOCAL = dict.fromkeys(("pinecone", "pinecone-rest", "pinecone-pod"), "pinecone_server")
 """Services of our own that need no installation."""
-SLOW = {"milvus-server"}
-"""Creating, flushing and loading take a server seconds a collection; Milvus Lite runs the same cases in ``make test``."""
+SLOW = {"milvus-server", "parquet-gs", "numpy-s3"}
+"""Creating, flushing and loading take a server seconds a collection; Milvus Lite runs the same cases in ``make test``, and Parquet in S3 those of buckets."""
 IN_PROCESS = {"memory"}
 SOURCES = list(STORES)
 TARGETS = [name for name in STORES if name not in {"faiss", "pinecone-pod"}]
