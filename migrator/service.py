@@ -118,9 +118,9 @@ class Service:
         """Return ``plan`` with the findings that hold now; those kept in a plan file are of the day it was made."""
         return planning.look(plan, prices=self.prices)
 
-    def unfinished(self, plan: Plan) -> str | None:
-        """Return the newest run that began just this copy, if it was stopped before its end."""
-        return view.unfinished(self.manager, plan)
+    def earlier(self, plan: Plan) -> dict[str, Any] | None:
+        """Return the newest run that made or began just this copy, as ``runs`` lists it."""
+        return view.earlier(self.manager, plan)
 
     def routing_preview(self, plan: Plan, records: int = preview.RECORDS) -> list[dict[str, Any]]:
         """Return where a sample of up to ``records`` records of every namespace goes: ``[{value, namespace, records, rule}]``."""

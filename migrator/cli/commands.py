@@ -85,24 +85,36 @@ def _run(options: argparse.Namespace) -> int:
         return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
+_STOPPED = ("interrupted", "failed", "paused")
+_ENDED = ("proven", "differs", "incomplete")
+
+
 def _half(options: argparse.Namespace) -> int:
     """Write the files of a staged plan, or have them loaded; go on with a run that began it and was stopped."""
     text = convert.read(options.plan, "plan")
     whole = load_plan(text) if kind_of_config(text) == "plan" else convert.plan_of(text)
     with closing(Service()) as service:
         plan = half(whole, options.command)
-        known = service.unfinished(plan) if not options.dry_run else None
+        known = service.earlier(plan) if not options.dry_run else None
 
         def start() -> str:
-            if known is not None:
-                sys.stderr.write(f"going on with run {known}, which was stopped\n")
-                service.resume(known)
-                return known
+            if known is not None and known["status"] in _STOPPED:
+                return _go_on(service, known["run"])
             looked = service.look_again(plan)
             output.findings([asdict(finding) for finding in looked.findings if finding.severity != "blocking"])
+            if known is not None and known["status"] in _ENDED and any(finding.code == "namespaces_exist" for finding in looked.findings):
+                sys.stderr.write(f"run {known['run']} has loaded these files: it is proven again\n")
+                service.start_verify(known["run"])
+                return str(known["run"])
             return service.start(looked, dry_run=options.dry_run)
 
         return _drive(service, options, start)
+
+
+def _go_on(service: Service, run: str) -> str:
+    sys.stderr.write(f"going on with run {run}, which was stopped\n")
+    service.resume(run)
+    return run
 
 
 def _resume(options: argparse.Namespace) -> int:

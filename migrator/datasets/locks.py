@@ -1,4 +1,4 @@
-"""One run at a time writes a dataset: a lock the kernel keeps on a folder, and in a bucket an object that says whose the prefix is.
+"""One run at a time writes a dataset, or has it loaded: a lock the kernel keeps on a folder, and in a bucket an object that says whose the prefix is.
 
 ``pyarrow.fs`` has no conditional put, so that object is not one that only one run can create. Each run puts one of its own and then looks who
 else has: S3 shows a completed put to every later listing, so of two runs at least one sees the other. Whoever sees another gives way, both
@@ -21,13 +21,14 @@ import pyarrow as pa
 
 from migrator.datasets.failures import translated
 from migrator.datasets.naming import STAGING_FOLDER
-from migrator.datasets.places import make_folder
+from migrator.datasets.places import make_folder, place_of
 from migrator.errors import PermanentError, RunBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migrator.datasets.places import Place
+    from migrator.model import Endpoint
 
 _PREFIX = f"{STAGING_FOLDER}/lock-"
 _PAUSE_SECONDS = 0.3
@@ -41,8 +42,13 @@ def is_lock(path: str) -> bool:
 
 
 def hold(place: Place, owner: str) -> Callable[[], None]:
-    """Keep other writers out until the function returned is called; ``owner`` is the run. Raise ``RunBusyError`` when another run writes there."""
+    """Keep others out until the function returned is called; ``owner`` is the run. Raise ``RunBusyError`` when another run is at work there."""
     return _hold_folder(place) if place.local else _hold_prefix(place, owner)
+
+
+def hold_endpoint(endpoint: Endpoint, run: str) -> Callable[[], None]:
+    """Do the same where ``endpoint`` lies."""
+    return hold(place_of(endpoint), run)
 
 
 def _hold_folder(place: Place) -> Callable[[], None]:
@@ -56,7 +62,7 @@ def _hold_folder(place: Place) -> Callable[[], None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise RunBusyError(f"another run writes into {place.shown}", fix="wait until it has ended, or choose another folder", code="target_busy") from None
+        raise RunBusyError(f"another run is at work in {place.shown}", fix="wait until it has ended, or choose another folder", code="target_busy") from None
     return lambda: os.close(descriptor)
 
 
@@ -93,7 +99,7 @@ def _busy(place: Place, path: str, content: bytes) -> RunBusyError:
     except (ValueError, KeyError, TypeError):
         who = "another run"
     fix = f"wait until it has ended, or resume it; if it is gone for good, remove {place.show(path)}"
-    return RunBusyError(f"{who} writes into {place.shown}", fix=fix, code="target_busy")
+    return RunBusyError(f"{who} is at work in {place.shown}", fix=fix, code="target_busy")
 
 
 def _release(place: Place, own: str) -> None:

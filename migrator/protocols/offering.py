@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -78,6 +78,9 @@ class StagingArea(Protocol):
 
     def columns(self, endpoint: Endpoint) -> ColumnRoles | None:
         """Return what the columns of ``endpoint``'s files hold, None where a bulk load needs no telling."""
+
+    def hold(self, endpoint: Endpoint, run: str) -> Callable[[], None]:
+        """Keep other runs from writing or loading ``endpoint``'s files until the function returned is called. Raise ``RunBusyError`` when one does."""
 
     def spells(self, namespace: str) -> bool:
         """Whether the folder of ``namespace`` is named exactly so, as a bulk load takes the folder's name for the namespace."""

@@ -190,13 +190,11 @@ def _existing(manager: Manager, run: str, name: str) -> str | None:
     return str(path) if path.exists() else None
 
 
-def unfinished(manager: Manager, plan: Plan) -> str | None:
-    """Return the newest run that copies just what ``plan`` does, if it was stopped before its end."""
+def earlier(manager: Manager, plan: Plan) -> dict[str, Any] | None:
+    """Return the newest run that copies just what ``plan`` does."""
     wanted = _deciding(plan)
-    for row in rows.listed(manager.ledger):
-        if row["kind"] == "copy" and _deciding(manager.plan(row["run"])) == wanted:
-            return str(row["run"]) if summary(manager, row)["status"] in {"interrupted", "failed", "paused"} else None
-    return None
+    found = (row for row in rows.listed(manager.ledger) if row["kind"] == "copy" and _deciding(manager.plan(row["run"])) == wanted)
+    return next((summary(manager, row) for row in found), None)
 
 
 def _deciding(plan: Plan) -> dict[str, Any]:

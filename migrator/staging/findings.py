@@ -117,7 +117,9 @@ def _namespaces(plan: Plan, staging: Endpoint, names: set[str], existing: Collec
     anywhere = plan.mapping.namespace_from is not None or connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
     if taken := sorted(held if anywhere else held & names):
         message = f"a bulk load fills new namespaces only, and the target has {_listed(taken)} already"
-        yield Finding("blocking", "namespaces_exist", message, "choose a new target, another --target-namespace, or --route direct")
+        begun = "go on with the load where it was begun (its MIGRATOR_HOME), or name another collection in the plan"
+        fix = begun if plan.in_place else "choose a new target, another --target-namespace, or --route direct"
+        yield Finding("blocking", "namespaces_exist", message, fix)
     if misspelt := sorted(name for name in names if not area(staging).spells(name)):
         message = f"a bulk load takes the folder's name for the namespace, and no folder can be named after {_listed(misspelt)}"
         yield Finding("blocking", "namespace_unspellable", message, "give a --target-namespace, leave them out with --namespace, or use --route direct")

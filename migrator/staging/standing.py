@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from migrator.errors import PermanentError, PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
 
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 class StandingFiles:
     """A staging area that an earlier dump filled."""
 
-    def __init__(self, files: StagingArea, where: Endpoint) -> None:
+    def __init__(self, files: StagingArea, where: Endpoint, log: Callable[[str, str], None]) -> None:
         self._files = files
         self._where = where
+        self._log = log
         self._fitting = 0
+        self._run = ""
+        self._release: Callable[[], None] | None = None
+        """Lets others load them."""
+
+    def claim(self, run: str) -> None:
+        self._run = run
 
     def shape_with(self, shaper: Shaper) -> None:
         """Raise ``PlanError`` unless the files have the columns of ``shaper``."""
@@ -32,8 +39,14 @@ class StandingFiles:
                 message, fix="dump again for this target, or name its fields with id_field=, vector_field=, namespace_field=", code="columns_differ"
             )
 
-    def prepare(self, collection: Collection, plan: Plan) -> None:
-        """Do nothing: the files are there."""
+    def prepare(self, collection: Collection, plan: Plan) -> None:  # noqa: ARG002 (the files are there)
+        """Keep others from loading the same files meanwhile, which would double every record. Raise ``RunBusyError`` when another run does."""
+        if self._release is not None:
+            return
+        try:
+            self._release = self._files.hold(self._where, self._run)
+        except PermanentError as error:  # whoever may only read them can load them
+            self._log("warning", f"nothing keeps another run from loading the files of {self._where.resource} at the same time: {error.message}")
 
     def write(self, batch: pa.RecordBatch, part: str) -> None:
         """Do nothing: the records are there."""
@@ -50,7 +63,10 @@ class StandingFiles:
             raise PermanentError(message, fix="look at the rejected records; dump again with the same plan, which leaves them out", code="files_unfit")
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Let others load them. Safe twice."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 def _told(roles: ColumnRoles) -> str:

@@ -13,7 +13,7 @@ from migrator.connectors import connector, opened_target
 from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
-from migrator.protocols import BulkLoader, BulkShaping, Holding, PartKeeper, Shapeable, StagingArea
+from migrator.protocols import BulkLoader, BulkShaping, Claimable, Holding, PartKeeper, Shapeable, StagingArea
 from migrator.staging import load
 from migrator.staging.notes import Notes
 from migrator.staging.standing import StandingFiles
@@ -78,7 +78,7 @@ def opened(plan: Plan, watch: Watch) -> closing[Target]:
         raise ConfigError("the staged route needs a place for its files", fix="add --staging parquet:s3://bucket/prefix", code="staging_missing")
     files = area(plan.staging)
     with ExitStack() as stack:
-        standing = closing(cast("Target", StandingFiles(files, plan.staging)))
+        standing = closing(cast("Target", StandingFiles(files, plan.staging, watch.log)))
         staging = stack.enter_context(standing if plan.in_place else opened_target(plan.staging))
         target = stack.enter_context(opened_target(plan.target))
         if not isinstance(target, BulkLoader) or not isinstance(staging, PartKeeper):
@@ -126,6 +126,10 @@ class StagedTarget:
     def _loaded(self) -> bool:
         """Whether the files have done their work: they may be gone by now."""
         return Notes.read(self._watch.note).done
+
+    def claim(self, run: str) -> None:
+        if isinstance(self._staging, Claimable):
+            self._staging.claim(run)
 
     def prepare(self, collection: Collection, plan: Plan) -> None:
         """Prepare both; the files first, as an occupied folder must not leave a new index behind."""

@@ -9,7 +9,7 @@ from migrator.connectors.numpy.examination import examine
 from migrator.connectors.numpy.parts import find
 from migrator.connectors.numpy.shaping import NumpyTarget
 from migrator.connectors.numpy.source import NumpySource
-from migrator.datasets import addresses
+from migrator.datasets import addresses, locks
 from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.datasets.manifest import stored_files
 from migrator.datasets.naming import LONGEST_NAME
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from migrator.model import ColumnRoles, Endpoint, StoredFile
 
-__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "some_ids", "spells", "units"]
+__all__ = ["address", "capabilities", "columns", "examine", "files", "hold", "open_source", "open_target", "server", "some_ids", "spells", "units"]
 
 TARGET_OPTIONS = BUCKET_OPTIONS | {"overwrite", "metric"}
 PART_BYTES = 256 << 20
 """Of a part's vectors. Milvus spends about 2 s on each part beside loading it, one after the other; a part is held in memory while it is written."""
 address = addresses.address
 server = addresses.server
+hold = locks.hold_endpoint
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:

@@ -11,7 +11,7 @@ from migrator.connectors.parquet.encode import ParquetFormat
 from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.source import ParquetSource
 from migrator.connectors.parquet.vectors import CODECS
-from migrator.datasets import addresses
+from migrator.datasets import addresses, locks
 from migrator.datasets.buckets import BUCKET_OPTIONS
 from migrator.datasets.manifest import stored_files
 from migrator.datasets.naming import LONGEST_NAME, folder_of
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from migrator.model import Endpoint, StoredFile
 
-__all__ = ["address", "capabilities", "columns", "examine", "files", "open_source", "open_target", "server", "some_ids", "spells", "units"]
+__all__ = ["address", "capabilities", "columns", "examine", "files", "hold", "open_source", "open_target", "server", "some_ids", "spells", "units"]
 
 address = addresses.address
 server = addresses.server
+hold = locks.hold_endpoint
 TARGET_OPTIONS = BUCKET_OPTIONS | {"compression", "overwrite"}
 
 
