@@ -2,8 +2,9 @@
 PYTHON  ?= python3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
-# the tests that share a real server or a browser stay on one worker each (tests/conftest.py)
-WORKERS ?= 2
+# the tests that share a real server or a browser stay on one worker each (tests/conftest.py); a third of the time is waiting for those,
+# so a machine of two cores has room for three
+WORKERS ?= 3
 PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 HOST    ?= 127.0.0.1
 PORT    ?= 8501

@@ -146,7 +146,10 @@ def canonical_metadata(value: abc.Mapping[str, Any] | str | bytes | None) -> str
         raise ValueError(f"metadata must be a JSON object, not {type(decoded).__name__}")  # noqa: TRY004 - one error type for all bad JSON
     if not decoded:
         return None
-    return dump_json(decoded)
+    try:
+        return dump_json(decoded)
+    except ValueError as error:
+        raise ValueError(_naming_the_key(decoded, error)) from None
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -158,6 +161,15 @@ def parse_json(text: str | bytes) -> Any:
         return orjson.loads(plain)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
+
+
+def _naming_the_key(metadata: abc.Mapping[str, Any], error: ValueError) -> str:
+    for key, value in metadata.items():
+        try:
+            dump_json(value)
+        except ValueError as reason:
+            return f"{key!r} holds what JSON cannot: {reason}"
+    return str(error)
 
 
 def dump_json(value: Any) -> str:

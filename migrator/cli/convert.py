@@ -29,7 +29,9 @@ def read(path: str, what: str) -> str:
     """Return the text of a file. Raise ``ConfigError`` when there is none."""
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the {what} {path} is no UTF-8 text: {error}", fix="save it as UTF-8") from None
+    except OSError as error:
         fix = "make one with: python -m migrator plan SOURCE TARGET -o plan.yaml" if what == "plan" else "give the path of the file"
         raise ConfigError(f"the {what} {path} cannot be read: {error}", fix=fix) from None
 

@@ -170,9 +170,12 @@ def _load(place: Place, path: str) -> Any:
     if raw is None:
         return None
     try:
-        return records.parse_json(raw)
+        found = records.parse_json(raw)
     except ValueError as error:
         raise unreadable(place.show(path), f"it is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise unreadable(place.show(path), "it is no JSON object")
+    return found
 
 
 def _run(content: dict[str, Any]) -> Run:

@@ -109,7 +109,7 @@ def publish(place: Place, run: Run, staged: Sequence[StagedFile], published: Seq
 def _numbered(run: Run, staged: Sequence[StagedFile], published: Iterable[Entry]) -> dict[StagedFile, str]:
     """Name the files of each namespace in the order of the source, going on after the numbers already given.
 
-    A part of several files becomes a folder of them.
+    A part with a file for each column becomes a folder of them.
     """
     stems: dict[tuple[str, str, int], str] = {}
     last: dict[str, int] = {}
@@ -125,7 +125,8 @@ def _numbered(run: Run, staged: Sequence[StagedFile], published: Iterable[Entry]
         if key not in stems:
             last[folder] = last.get(folder, 0) + 1
             stems[key] = f"{folder}/{run.started}-{last[folder]:06}"
-        names[file] = f"{stems[key]}{'/' if file.files > 1 else '.'}{file.ending}"
+        column_files = "." in file.ending
+        names[file] = f"{stems[key]}{'/' if column_files else '.'}{file.ending}"
     return names
 
 

@@ -205,6 +205,15 @@ def rejected(ledger: Ledger, run: str, limit: int, *, raw: bool = False) -> list
     return [dict(row) for row in ledger.rows(f"SELECT {columns} FROM rejected WHERE run=? ORDER BY rowid LIMIT ?", (run, limit))]  # noqa: S608
 
 
+def commonest_rejection(ledger: Ledger, run: str) -> str:
+    """Return why most of the rejected records were, on the example of one; "" when there are none."""
+    found = ledger.rows("SELECT code, min(rowid) AS first FROM rejected WHERE run=? GROUP BY code ORDER BY count(*) DESC LIMIT 1", (run,))
+    if not found:
+        return ""
+    (example,) = ledger.rows("SELECT id, message FROM rejected WHERE rowid=?", (found[0]["first"],))
+    return f"{example['id']!r}, {found[0]['code']}: {example['message']}"
+
+
 def audit(ledger: Ledger, run: str) -> None:
     """Recompute the chain and the sums of every checkpoint. Raise ``LedgerError`` when the ledger was altered or damaged."""
     found: dict[str, NamespaceDigest] = {}

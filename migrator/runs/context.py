@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from migrator import retry
 from migrator.errors import PermanentError, TransientError
+from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.protocols import Interruptible, Source, Target
 
@@ -135,7 +136,7 @@ class Attempt:
             cap = max(_LEAST_REJECTED, self.total // 1_000)
             if self.rejected - self.rejected_before > cap:
                 raise PermanentError(
-                    f"more than {cap:,} records were rejected",
+                    f"more than {cap:,} records were rejected, most like {progress.commonest_rejection(self.ledger, self.run)}",
                     fix="look at their reasons; correct the plan and start anew, or resume to go on all the same",
                     code="too_many_rejected",
                 )

@@ -309,6 +309,9 @@ def test_a_plan_says_what_becomes_of_each_key(service: Service, lite: MilvusLite
     assert codes(service, source, fresh + "&dimension=16")["dimension_differs"] == "blocking"
     assert codes(service, source, fresh + "&id_type=int64")["id_type_differs"] == "blocking"
     assert codes(service, source, source + "&vector_type=int8")["schema_differs"] == "blocking"
+    demanding = lite.new_target()
+    write(demanding + fields_option({"demanded": "int64 not null"}), batch_of(bits(1), [{"demanded": 1}]))
+    assert codes(service, source, demanding)["column_unfilled"] == "blocking"
 
 
 def test_columns_are_proposed_from_all_namespaces(service: Service, lite: MilvusLiteHarness, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_vectors_of_any_number_and_order_are_read(folder, kind, order):
     with source_of(text) as source:
         found = source.describe()
     assert (found.dimension, found.id_type, found.namespaces) == (3, "int64", {"": 4})
-    assert found.lossless == (kind[1:] in {"f4", "f2"})
+    assert found.lossless == (kind[1:] in {"f4", "f2", "i2"})
 
 
 def test_vectors_alone_get_their_row_numbers_as_ids(folder):
@@ -94,6 +94,22 @@ def test_what_is_no_column_of_records_is_named(folder, columns, said):
     text = folder(**columns)
     with pytest.raises(UnreadableSourceError, match=said):
         records(text)
+
+
+@pytest.mark.parametrize("lacking", ["ids", "vectors"])
+def test_a_folder_without_a_file_the_others_have_is_named(folder, lacking):
+    folder("a", ids=np.arange(4), vectors=ROWS)
+    text = folder("b", **{name: array for name, array in {"ids": np.arange(4), "vectors": ROWS}.items() if name != lacking})
+    with pytest.raises(UnreadableSourceError, match=f"b has no {lacking}.npy, as other folders have"):
+        records(text)
+
+
+def test_a_part_of_one_column_is_a_folder_like_the_others(tmp_path):
+    batch = batch_of([{"id": "a", "values": []}, {"id": "b", "values": []}], dimension=0)
+    text = f"numpy:{tmp_path}"
+    write_all(text, [batch])
+    assert [path.name for path in tmp_path.rglob("*.npy")] == ["id.npy"]
+    assert [row["id"] for row in records(text)] == ["a", "b"]
 
 
 def test_pickled_objects_are_never_opened(folder, tmp_path):

@@ -160,7 +160,7 @@ def test_pause_and_cancel_do_not_wait_for_a_store_that_hangs(account, service, h
         with pytest.raises(RunBusyError, match="without an answer"):
             service.resume(run)
     hang.over.set()
-    until(lambda: not service.manager.hanging, 30)
+    until(lambda: not service.manager.hanging, 60)
     assert service.status(run)["status"] == status, "what came late changed nothing"
     assert service.status(run)["error"] is None
     service.resume(run)

@@ -158,6 +158,7 @@ def test_too_many_rejected_records_pause_the_run_and_resuming_goes_on(seed, copy
     seed("source", records.make_batch([f"n{n}" for n in range(1500)], values), numbered(10))
     ended = copy(batch=100, workers=1)
     assert (str(ended), ended.status["error"]["code"]) == ("paused", "too_many_rejected")
+    assert "most like 'n0', not_finite: component 0 is nan" in ended.status["error"]["message"]
     assert 1000 < ended.counts[2] < 1500
     service.resume(ended.run)
     again = Ended(service, ended.run)

@@ -115,7 +115,7 @@ def target(tmp_path):
 def test_a_folder_takes_one_run_at_a_time(target):
     plan = Plan(parse("memory:a"), parse("memory:b"))
     first = target(plan)
-    with pytest.raises(RunBusyError, match="another run writes"):
+    with pytest.raises(RunBusyError, match="another run is at work"):
         target(plan)
     first.close()
     with closing(target(plan)) as again:

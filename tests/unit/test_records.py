@@ -37,6 +37,11 @@ def refused(value: Any) -> None:
     assert str(caught.value)
 
 
+def test_of_what_is_no_json_the_key_is_named():
+    with pytest.raises(ValueError, match="'b' holds what JSON cannot: nan"):
+        records.canonical_metadata({"a": 1, "b": [math.nan], "c": None})
+
+
 @given(objects)
 def test_canonical_metadata_parses_back_to_the_same(value):
     text = records.canonical_metadata(value)

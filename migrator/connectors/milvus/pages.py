@@ -153,7 +153,7 @@ def _metadata(page: Page, layout: Layout) -> tuple[list[str | None], dict[int, t
                 decoded = {escape.unescape_key(key): value for key, value in decoded.items()}
             texts[row] = canonical_metadata((decoded or {}) | _declared(page, layout, row))
         except (ValueError, AttributeError, TypeError) as error:
-            problems[row] = ("bad_metadata", "metadata", f"its metadata is no JSON object: {error}")
+            problems[row] = ("bad_metadata", "metadata", f"its metadata is not kept as a JSON object: {error}")
     return texts, problems
 
 

@@ -189,9 +189,8 @@ def ensure_loaded(wire: Wire, layout: Layout) -> None:
     if is_loaded(wire, name):
         return
     if not layout.index_type and wire.lease is None:
-        raise PlanError(
-            f"collection {name} has no index on its vector field, so Milvus cannot load it", fix="finish the run that creates it, or create an index"
-        )
+        fix = "create one, of any type; or, if a run that makes the collection was stopped, resume it"
+        raise PlanError(f"collection {name} has no index on its vector field, so Milvus cannot load it", fix=fix)
     _load(wire, name)
     end, reached = time.monotonic() + wire.settings.timeout, 0
     while True:

@@ -64,6 +64,7 @@ def shape(endpoint: Endpoint, plan: Plan, collection: Collection, stats: SampleS
         if found:
             message = f"collection {layout.collection} {'; and it '.join(text for _, text in found)}"
             findings.append(Finding("blocking", found[0][0], message, "choose another collection name, or correct the options"))
+        findings += _unfilled(layout, stats, sum(map(len, batches)))
     findings += [*_metric(layout, collection), *_unfit(layout, settings, collection, batches)]
     fields = tuple(_field(layout, key) for key in stats.keys)
     return TargetShape(endpoint, place.layout is not None, fields, facts, tuple(findings), CHOICES if place.layout is None else ())
@@ -85,6 +86,15 @@ def _metric(layout: Layout, collection: Collection) -> Iterator[Finding]:
         return
     message = f"the source compares vectors by {collection.metric}, {layout.collection} will by {layout.metric_name}: search ranks differently"
     yield Finding("lossy", "search_ranks_differently", message, "leave metric= out to keep the source's, or accept it")
+
+
+def _unfilled(layout: Layout, stats: SampleStats, records: int) -> Iterator[Finding]:
+    """Yield the columns of a collection that every record must fill, and none of the sample does."""
+    known = {key.name for key in stats.keys}
+    for column in layout.scalars:
+        if records and not column.nullable and column.name not in known:
+            message = f"collection {layout.collection} demands a value in {column.name!r} ({column.kind}), and none of {records:,} records looked at has one"
+            yield Finding("blocking", "column_unfilled", message, "add it to the source's metadata, or choose another collection")
 
 
 def _unfit(layout: Layout, settings: Settings, collection: Collection, batches: Sequence[pa.RecordBatch]) -> Iterator[Finding]:

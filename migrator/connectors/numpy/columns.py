@@ -26,6 +26,8 @@ Columns = dict[str, "npt.NDArray[Any]"]
 OPEN_PARTS = 4
 """Parts kept open. Those of a bucket are copied to the temporary folder for as long."""
 _BLOCK_BYTES = 4 << 20
+_TOO_WIDE = (np.dtype(np.longdouble),) if np.dtype(np.longdouble).itemsize > 8 else ()
+"""No other store, and no JSON, has numbers like these."""
 
 
 class PartOpener:
@@ -103,5 +105,6 @@ def _check_lengths(dataset: Dataset, part: Part, found: Mapping[str, npt.NDArray
         if length != expected:
             raise UnreadableSourceError(f"{shown}/{name}.npy holds {length:,} rows where {expected:,} are expected", fix="get the files again, all of one dump")
     for name, array in found.items():
-        if not array.ndim or array.dtype.hasobject or array.dtype.kind not in "biufSU":
-            raise UnreadableSourceError(f"{shown}/{name}.npy holds {array.dtype} of shape {array.shape}, no rows of numbers or text", fix="leave it out")
+        if not array.ndim or array.dtype.hasobject or array.dtype.kind not in "biufSU" or array.dtype in _TOO_WIDE:
+            fix = "write it as numbers of up to 64 bits or as text, a row a record; a file of metadata can be left out"
+            raise UnreadableSourceError(f"{shown}/{name}.npy holds {array.dtype} of shape {array.shape}, no rows of numbers or text", fix=fix)

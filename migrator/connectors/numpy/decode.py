@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from migrator.connectors.numpy.columns import Columns
 
-EXACT = ("f4", "f2")
+EXACT = ("f4", "f2", "i1", "u1", "i2", "u2")
 """Kinds of vectors whose components float32 holds exactly."""
 
 
@@ -87,9 +87,13 @@ def _vectors(columns: Columns, start: int, end: int, layout: Layout) -> npt.NDAr
     if layout.roles.values is None or layout.roles.values not in columns:
         return np.empty((end - start, 0), np.float32)
     column = columns[layout.roles.values]
-    if column.ndim != 2 or column.dtype.kind not in "fiu" or column.shape[1] != layout.dimension:
-        shape = f"{column.dtype} of shape {column.shape}"
-        raise UnreadableSourceError(f"{layout.shown}/{layout.roles.values}.npy holds {shape}, no vectors of {layout.dimension} numbers", fix="leave it out")
+    shown = f"{layout.shown}/{layout.roles.values}.npy"
+    if column.ndim != 2 or column.dtype.kind not in "fiu":
+        fix = "write them as an array of records x numbers, or name another file with values="
+        raise UnreadableSourceError(f"{shown} holds {column.dtype} of shape {column.shape}, no vectors", fix=fix)
+    if column.shape[1] != layout.dimension:
+        fix = "leave the folder out: the vectors of a collection have one dimension"
+        raise UnreadableSourceError(f"{shown} holds vectors of {column.shape[1]} numbers, others hold {layout.dimension}", fix=fix)
     return np.ascontiguousarray(column[start:end], "<f4")
 
 
@@ -123,7 +127,7 @@ def _metadata(columns: Columns, start: int, end: int, layout: Layout) -> tuple[l
         try:
             texts[row] = _joined(text, {name: values[row] for name, values in fields.items()}, escape)
         except ValueError as error:
-            texts[row], wrong[row] = None, f"its metadata is no JSON object: {error}"
+            texts[row], wrong[row] = None, f"its metadata is not kept as a JSON object: {error}"
     return texts, wrong
 
 

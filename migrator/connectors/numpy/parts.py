@@ -79,7 +79,7 @@ def find(endpoint: Endpoint) -> Dataset:
     place.check()
     manifest = manifests.load_manifest(place)
     if manifest is None and place.size(manifests.RUN) is not None:
-        raise UnreadableSourceError(f"{place.shown} holds a dump that is not finished", fix="resume the run that writes it")
+        raise UnreadableSourceError(f"{place.shown} holds a dump that is not finished", fix="wait until the run that writes it has ended, or resume it")
     stored = {path: info for info in place.listing() if _is_data(path := place.relative(info))}
     if manifest is None and not stored:
         raise PermanentError(f"{place.shown} holds no {ENDING} files", fix="check the path", code="not_found")
@@ -90,7 +90,18 @@ def find(endpoint: Endpoint) -> Dataset:
             raise UnreadableSourceError(f"{place.show(path)} {problem}, though manifest.json lists it", fix="get the dump again, whole")
     chosen = stored if manifest is None else {path: stored[path] for path in entries}
     parts = tuple(_parts(chosen, entries))
-    return Dataset(place, parts, _roles(endpoint, place, parts, manifest), manifest)
+    roles = _roles(endpoint, place, parts, manifest)
+    _check_whole(place, parts, roles, dumped=manifest is not None)
+    return Dataset(place, parts, roles, manifest)
+
+
+def _check_whole(place: Place, parts: abc.Iterable[Part], roles: ColumnRoles, *, dumped: bool) -> None:
+    """Raise ``UnreadableSourceError`` when a part lacks a file without which its rows would become other records."""
+    for part in parts:
+        for name in (roles.id, roles.values, roles.namespace if dumped else None):
+            if name and name not in part.files:
+                fix = "get the dump again, whole" if dumped else "add the file, or leave the folder out"
+                raise UnreadableSourceError(f"{place.show(part.path)} has no {name}{ENDING}, as other folders have", fix=fix)
 
 
 def _is_data(path: str) -> bool:

@@ -43,7 +43,8 @@ class NumpySource:
     @cached_property
     def _rows(self) -> dict[str, int]:
         """Rows of each part."""
-        return {part.path: part.records if part.records is not None else self._counted(part) for part in self.dataset.parts}
+        name = self.dataset.roles.id or self.dataset.roles.values or ""
+        return {part.path: part.records if part.records is not None else len(self._opener.open(part, frozenset({name}))[name]) for part in self.dataset.parts}
 
     def rows_of(self, part: Part) -> int:
         """Return how many records ``part`` holds."""
@@ -55,13 +56,6 @@ class NumpySource:
         rows = range(self._rows[path])
         found = [next(self._keys(part, row, row + 1, None)).column("id")[0].as_py() for row in {0, len(rows) // 2, len(rows) - 1} if row in rows]
         return [str(name) for name in found]
-
-    def _counted(self, part: Part) -> int:
-        roles = self.dataset.roles
-        name = roles.id or roles.values or ""
-        if name not in part.files:
-            raise UnreadableSourceError(f"{self.dataset.place.show(part.path)} has no {name}.npy, as other folders have", fix="leave the folder out")
-        return len(self._opener.open(part, frozenset({name}))[name])
 
     @cached_property
     def _firsts(self) -> dict[str, int]:

@@ -85,7 +85,7 @@ def _single(place: Place, endpoint: Endpoint) -> Dataset:
 def _folder(place: Place) -> Dataset:
     manifest = manifests.load_manifest(place)
     if manifest is None and place.size(manifests.RUN) is not None:
-        raise UnreadableSourceError(f"{place.shown} holds an export that is not finished", fix="resume the run that writes it")
+        raise UnreadableSourceError(f"{place.shown} holds an export that is not finished", fix="wait until the run that writes it has ended, or resume it")
     files = tuple(_data_file(place, info, manifest) for info in place.listing() if _is_data(place.relative(info)))
     if manifest is None and not files:
         raise PermanentError(f"{place.shown} holds no .parquet files", fix="check the path", code="not_found")
