@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PAUSES = (0.2, 15.0)
 """Seconds between two looks at the jobs: the shortest and the longest. A load takes seconds to hours."""
-PATIENCE = 0.1
+PATIENCE = 0.03
 """Of the time since a job was done: how long the next look may be late."""
 _OVER = ("import_failed", "import_cancelled", "not_found")
 """Codes of errors after which a job will not bring anything any more."""

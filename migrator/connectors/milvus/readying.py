@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STUCK_SECONDS = 3600.0
 """Building the index of one big segment shows no progress for long."""
+_LONGEST_PAUSE = 0.25
+"""Between two looks, each a call that costs a server next to nothing."""
 
 
 def make_ready(wire: Wire, layout: Layout, *, imported: bool) -> None:
@@ -68,7 +70,7 @@ def _wait(remaining: Callable[[], int], what: str) -> None:
         if time.monotonic() > end:
             raise TransientError(f"Milvus makes no progress ({what}, {left} left)", fix="look at the server, then resume")
         time.sleep(pause)
-        pause = min(1.0, pause * 1.5)
+        pause = min(_LONGEST_PAUSE, pause * 1.5)
         before, left = left, remaining()
         if left != before:
             end = time.monotonic() + STUCK_SECONDS
