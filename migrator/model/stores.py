@@ -125,8 +125,8 @@ class Capabilities:
     """Writes worth having in flight at once; more bring nothing or harm."""
     bulk_loads: bool = False
     """Whether its targets can load files by themselves (``migrator.protocols.BulkLoader``)."""
-    staging_pays_bytes: int | None = None
-    """Bytes of vectors from which loading files was measured to take no longer than writing records; None where nobody measured it."""
+    staging_pays_records: int | None = None
+    """From how many records on loading files was measured to take no longer than writing them; None where nobody measured it."""
     stages_for: frozenset[str] = frozenset()
     """The connectors whose targets load this one's files."""
     concurrent_loads: int = 1

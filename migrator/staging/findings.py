@@ -52,26 +52,26 @@ def staged_findings(plan: Plan, collection: Collection, existing: Collection | N
 
 def _staged_pays(plan: Plan, collection: Collection, existing: Collection | None) -> Iterator[Finding]:
     """Yield the advice to take the staged route where the target can, and where it was measured to take no longer."""
-    capabilities, size = connector(plan.target.connector).capabilities(plan.target), _vector_bytes(plan, collection)
-    least = capabilities.staging_pays_bytes if capabilities.bulk_loads else None
+    capabilities, records = connector(plan.target.connector).capabilities(plan.target), _records(plan, collection)
+    least = capabilities.staging_pays_records if capabilities.bulk_loads else None
     occupied = existing is not None and existing.count > 0
-    if least is None or size < least or occupied or collection.sparse or any(True for _ in _options(plan)):
+    if least is None or records < least or occupied or collection.sparse or any(True for _ in _options(plan)):
         return
-    message = f"{size / 1e6:,.0f} MB of vectors go to a new collection: from {least / 1e6:,.0f} MB on, having files loaded was measured to take no longer"
+    message = f"{records:,} records go to a new collection: from {least:,} on, having files loaded was measured to take no longer"
     fix = f"add --route staged --staging {loaded_from(plan.target)}:s3://bucket/prefix, in storage that the server itself reads"
-    yield Finding("info", "staged_pays", f"{message} than writing records, and it spares the store its write path", fix)
+    yield Finding("info", "staged_pays", f"{message} than writing them, and it spares the store its write path", fix)
 
 
 def _direct_pays(plan: Plan, collection: Collection) -> Iterator[Finding]:
-    least, size = connector(plan.target.connector).capabilities(plan.target).staging_pays_bytes, _vector_bytes(plan, collection)
-    if least is not None and size < least and not plan.in_place:
-        message = f"{size / 1e6:,.1f} MB of vectors are few: below {least / 1e6:,.0f} MB the direct route was measured to be faster"
+    least, records = connector(plan.target.connector).capabilities(plan.target).staging_pays_records, _records(plan, collection)
+    if least is not None and records < least and not plan.in_place:
+        message = f"{records:,} records are few: below {least:,} the direct route was measured to be faster"
         yield Finding("info", "direct_faster", message, "use --route direct")
 
 
-def _vector_bytes(plan: Plan, collection: Collection) -> int:
+def _records(plan: Plan, collection: Collection) -> int:
     chosen = plan.selection.namespaces
-    return 4 * collection.dimension * sum(count for name, count in collection.namespaces.items() if chosen is None or name in chosen)
+    return sum(count for name, count in collection.namespaces.items() if chosen is None or name in chosen)
 
 
 def loaded_from(target: Endpoint) -> str | None:
@@ -88,11 +88,9 @@ def _ask_target(plan: Plan, staging: Endpoint, uri: str) -> Sequence[Finding]:
 
 def _size(plan: Plan, collection: Collection, sample: list[pa.RecordBatch]) -> str:
     """Return about how much will be staged, judged from a sample as uncompressed."""
-    chosen = plan.selection.namespaces
-    records = sum(count for name, count in collection.namespaces.items() if chosen is None or name in chosen)
     rows = sum(map(len, sample))
     a_record = sum(batch.nbytes for batch in sample) / rows if rows else 0.0
-    megabytes = records * a_record / 1_000_000
+    megabytes = _records(plan, collection) * a_record / 1_000_000
     if megabytes < _LITTLE:
         return f"under {_LITTLE} MB"
     return f"{'at most' if plan.selection.filter is not None else 'about'} {megabytes:,.1f} MB"
