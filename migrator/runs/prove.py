@@ -113,7 +113,7 @@ def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Si
         return batch, hash_rows(batch)
 
     def repeated() -> Iterator[pa.RecordBatch]:
-        for keys in source.repeated() if isinstance(source, Repeating) else ():
+        for keys in attempt.patiently("counting the records of each id", lambda: _repeated(attempt, source)):
             for namespace in keys.column("namespace").unique().to_pylist():
                 ids = keys.filter(pc.equal(keys.column("namespace"), namespace)).column("id").cast(pa.string())
                 yield chosen(source.fetch(ids.to_pylist(), namespace))
@@ -124,6 +124,17 @@ def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Si
 
     splits = attempt.patiently("splitting a collection", lambda: list(source.splits(Selection(), attempt.plan.workers)))
     return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform), unroutable, repeated)
+
+
+def _repeated(attempt: Attempt, source: Source) -> list[pa.RecordBatch]:
+    """Return id and namespace of the records that ``source`` holds more than once and shows once."""
+    found = []
+    for keys in source.repeated() if isinstance(source, Repeating) else ():
+        attempt.poll()
+        attempt.raise_if_stopped()
+        if len(keys):
+            found.append(keys)
+    return found
 
 
 def routed_fetch(source: Source, transform: Transform) -> Callable[[Sequence[str], str], pa.RecordBatch]:

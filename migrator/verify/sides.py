@@ -71,9 +71,6 @@ class Walk:
     def repeated(self, side: Side) -> Iterator[Difference]:
         """Yield the records that the side holds more than once without showing it."""
         for batch in side.repeated():
-            if self.stop.is_set():
-                return
-            self.poll()
             for record, namespace in zip(batch.column("id").to_pylist(), batch.column("namespace").to_pylist(), strict=True):
                 yield Difference(namespace, record, "duplicate")
 

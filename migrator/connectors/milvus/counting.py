@@ -83,14 +83,17 @@ def _hidden(place: Place, rows: int, shown: int) -> list[Finding]:
 
 
 def repeated(wire: Wire, layout: Layout, place: Place) -> Iterator[Page]:
-    """Yield the keys (with their namespaces) of which the collection counts more rows than the one it shows, a page for each page listed.
+    """Yield the keys (with their namespaces) of which the collection counts more rows than the one it shows, a page for each page listed, mostly empty.
 
     Whoever inserts a key twice, or imports a file twice, doubles it; every query and search then shows one of its rows and none
     says that there are more. Only the count does, so it is asked for the whole, and if that is too high for ever fewer keys.
     """
     reader = RemoteReader(wire)
-    rows = reader.count(layout, place)
-    if rows <= sum(len(page) for page in reader.pages(layout, place, None, None, MAX_WINDOW, vectors=False)):
+    hidden = reader.count(layout, place)
+    for page in reader.pages(layout, place, None, None, MAX_WINDOW, vectors=False):
+        hidden -= len(page)
+        yield page.slice(0, 0)
+    if hidden <= 0:
         return
     seen, field = now(wire), layout.key.name
 
