@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from migrator.errors import LedgerError
@@ -93,16 +93,19 @@ class Ledger:
                 try:
                     yield self._writer
                 except BaseException:
-                    if self._writer.in_transaction:  # a full disk ends a transaction by itself
-                        self._writer.execute("ROLLBACK")
+                    self._roll_back()
                     raise
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                self._roll_back()
                 raise LedgerError(
                     f"the ledger {self.path} cannot be written: {error}", fix="free disk space or repair the disk, then resume the run"
                 ) from error
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # closed meanwhile, as when a service ends while a run is watched
+            if self._writer.in_transaction:  # a full disk ends a transaction by itself
+                self._writer.execute("ROLLBACK")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return all rows of a query."""

@@ -288,3 +288,10 @@ def test_processes_open_and_write_at_once(tmp_path):
     ledger = Ledger(path)
     assert len(runs.listed(ledger)) == 120
     ledger.close()
+
+
+def test_a_closed_ledger_says_so_as_any_that_cannot_be_written(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.close()
+    with pytest.raises(LedgerError, match="closed database"), ledger.transaction():
+        pass
