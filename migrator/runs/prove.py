@@ -115,8 +115,7 @@ def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Si
     def repeated() -> Iterator[pa.RecordBatch]:
         for keys in attempt.patiently("counting the records of each id", lambda: _repeated(attempt, source)):
             for namespace in keys.column("namespace").unique().to_pylist():
-                ids = keys.filter(pc.equal(keys.column("namespace"), namespace)).column("id").cast(pa.string())
-                yield chosen(source.fetch(ids.to_pylist(), namespace))
+                yield from _shown_and_not(keys.filter(pc.equal(keys.column("namespace"), namespace)), namespace, source, chosen)
 
     def unroutable(chunk: Chunk) -> list[Rejected]:
         batch = transform.selected(chunk.batch)
@@ -124,6 +123,18 @@ def _selected_side(attempt: Attempt, source: Source, transform: Transform) -> Si
 
     splits = attempt.patiently("splitting a collection", lambda: list(source.splits(Selection(), attempt.plan.workers)))
     return Side(source, splits, READ_RECORDS, content, routed_fetch(source, transform), unroutable, repeated)
+
+
+def _shown_and_not(keys: pa.RecordBatch, namespace: str, source: Source, chosen: Callable[[pa.RecordBatch], pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield those of ``keys``, all of ``namespace``, whose records count, and those that a look-up does not show.
+
+    Of rows of one key in several namespaces each look may show another: what this one does not show is there twice all the same.
+    """
+    ids = keys.column("id").cast(pa.string())
+    found = source.fetch(ids.to_pylist(), namespace)
+    yield chosen(found)
+    unseen = pc.invert(pc.is_in(ids, value_set=found.column("id")))
+    yield pa.RecordBatch.from_arrays([ids.filter(unseen), keys.column("namespace").filter(unseen)], ["id", "namespace"])
 
 
 def _repeated(attempt: Attempt, source: Source) -> list[pa.RecordBatch]:

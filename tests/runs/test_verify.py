@@ -217,6 +217,15 @@ def test_only_what_is_compared_is_searched_for_hidden_records(service, seed, hid
         assert [(row["namespace"], row["id"], row["class"]) for row in ended.result["differences"]] == [("z", "r46", "duplicate"), ("z", "r48", "duplicate")]
 
 
+def test_what_is_hidden_and_cannot_be_looked_up_is_named_all_the_same(service, seed, hiding, monkeypatch):
+    seed("source", numbered(9, namespace="a"))
+    seed("target", numbered(9, namespace="a"))
+    hiding("target")
+    monkeypatch.setattr(Hiding, "fetch", lambda self, _ids, namespace: memory.MemoryStore.fetch(self, [], namespace))  # as of a key shown in another namespace
+    ended = pair(service)
+    assert (str(ended), {row["id"] for row in ended.result["differences"]}) == ("differs", {"r0", "r2", "r4", "r6", "r8"})
+
+
 def test_a_merge_is_not_blamed_for_what_was_there_twice(service, seed, copy, hiding):
     seed("source", numbered(4, start=1000))
     seed("target", numbered(10))
