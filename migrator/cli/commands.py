@@ -7,19 +7,15 @@ import sys
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from migrator.cli import convert, delta, local_pinecone, output
-from migrator.cli.progress import follow
-from migrator.cli.signals import ended, interruptible
+from migrator.cli import convert, delta, driving, local_pinecone, output, proving
 from migrator.errors import ConfigError
-from migrator.service import PlanOptions, Service, dump_plan, half, kind_of_config, load_plan
+from migrator.service import Service, dump_plan, half, kind_of_config, load_plan
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-EXIT_CODES = {"proven": 0, "differs": 1, "incomplete": 1, "failed": 3, "paused": 130, "interrupted": 130, "cancelled": 130}
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -41,24 +37,17 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if healthy else 3
 
 
-def _plan_options(options: argparse.Namespace) -> PlanOptions:
-    given = vars(options)
-    names = tuple(options.namespace) if options.namespace is not None else None
-    chosen = {name: given[name] for name in PlanOptions.__dataclass_fields__ if name in given}
-    return PlanOptions(**{**chosen, "namespaces": names, "follow": delta.follow_of(options) if "follow" in given else None})
-
-
 def _copy(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
-        plan = service.plan(options.source, options.target, _plan_options(options))
+        plan = service.plan(options.source, options.target, driving.plan_options(options))
         output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])  # those are the error that follows
         output.cost(plan.estimate)
-        return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
+        return driving.drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
 def _plan(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
-        plan = service.plan(options.source, options.target, _plan_options(options))
+        plan = service.plan(options.source, options.target, driving.plan_options(options))
         mapping = service.mapping_preview(plan)
     text = dump_plan(plan)
     output.findings([asdict(finding) for finding in plan.findings])
@@ -78,11 +67,11 @@ def _plan(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     text = convert.read(options.plan, "plan")
     if kind_of_config(text) != "plan":
-        return convert.run(options, text, _drive)
+        return convert.run(options, text, driving.drive)
     with closing(Service()) as service:
         plan = load_plan(text)
         plan = service.look_again(plan.with_(follow=delta.follow_of(options, plan.follow), stamp=plan.stamp or options.stamp))
-        return _drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
+        return driving.drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 
 _STOPPED = ("interrupted", "failed", "paused")
@@ -108,7 +97,7 @@ def _half(options: argparse.Namespace) -> int:
                 return str(known["run"])
             return service.start(looked, dry_run=options.dry_run)
 
-        return _drive(service, options, start)
+        return driving.drive(service, options, start)
 
 
 def _go_on(service: Service, run: str) -> str:
@@ -129,51 +118,7 @@ def _resume(options: argparse.Namespace) -> int:
                 sys.stderr.write(f"nothing is left to do: {error.message}; {error.fix}\n")
             return str(options.run)
 
-        return _drive(service, options, start)
-
-
-def _verify(options: argparse.Namespace) -> int:
-    if len(options.endpoints) > 2:
-        raise ConfigError("verify takes a run, or a source and a target", fix="quote each endpoint", code="bad_usage")
-    with closing(Service()) as service:
-
-        def start() -> str:
-            if len(options.endpoints) == 2:
-                source, target = options.endpoints
-                return service.start_verify_pair(source, target, _plan_options(options))
-            service.start_verify(options.endpoints[0])
-            return str(options.endpoints[0])
-
-        return _drive(service, options, start)
-
-
-def _drive(service: Service, options: argparse.Namespace, start: Callable[[], str]) -> int:
-    """Start a run, show its progress until it ends, print its result and return the exit code."""
-    with interruptible(service):
-        run = start()
-        status = follow(service, run)
-    answer = outcome(service, run, status)
-    output.show(answer, output.result, as_json=options.json)
-    if (error := answer.get("error")) and not options.json:
-        output.show_error(error, as_json=False)
-    if status["kind"] == "dry-run" and status["status"] == "incomplete":
-        return 1 if answer["counts"]["rejected"] else 0
-    return ended(service, int(status["error"].get("exit_code", 3)) if status["error"] else EXIT_CODES[status["status"]])
-
-
-def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any]:
-    """Return the ``--json`` object of a run: its proof, or as much as there is of it."""
-    if status["status"] in ("proven", "differs", "incomplete") and status["kind"] != "dry-run":
-        return service.result(run) | {"status": status["status"]} | _error(status)
-    namespaces = {row["name"]: {"source": row["total"], "target": row["done"], "missing": 0, "extra": 0, "changed": 0} for row in status["namespaces"]}
-    answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report")}
-    if status["kind"] == "dry-run":
-        answer["estimate"] = status["plan"]["estimate"]
-    return answer | {"verdict": "incomplete", "namespaces": namespaces, "differences": [], "rejected": status["rejected_sample"]} | _error(status)
-
-
-def _error(status: dict[str, Any]) -> dict[str, Any]:
-    return {"error": {name: status["error"][name] for name in ("code", "message", "fix")}} if status["error"] else {}
+        return driving.drive(service, options, start)
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -192,16 +137,6 @@ def _steer(options: argparse.Namespace) -> int:
     with closing(Service()) as service:
         (service.pause if options.command == "pause" else service.cancel)(options.run)
         output.show({"run": options.run, "asked": options.command}, lambda answer: f"asked run {answer['run']} to {answer['asked']}", as_json=options.json)
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    with closing(Service()) as service:
-        try:
-            path = service.report(options.run, Path(options.output) if options.output else None)
-        except OSError as error:
-            raise ConfigError(f"{options.output} cannot be written: {error.strerror}", fix="give another -o FILE", code="output_unwritable") from None
-    output.show({"run": options.run, "report": str(path)}, lambda answer: answer["report"], as_json=options.json)
     return 0
 
 
@@ -229,8 +164,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stop": delta.stop,
     "cutover": delta.cutover,
     "reset": delta.reset,
-    "verify": _verify,
-    "report": _report,
+    "verify": proving.verify,
+    "report": proving.report,
     "serve": _serve,
     "local-pinecone": local_pinecone.run,
 }

@@ -184,35 +184,9 @@ def _json_object(text: str) -> Any:
 _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None], ...]], ...] = (
     ("inspect", "show dimension, metric, namespaces with counts, abilities", (_endpoint,)),
     ("doctor", "test the connection step by step", (_endpoint,)),
-    (
-        "copy",
-        "plan, run and verify in one",
-        (
-            _pair,
-            _planning,
-            _delta,
-            _dry_run,
-        ),
-    ),
-    (
-        "plan",
-        "look at both sides and write the plan",
-        (
-            _pair,
-            _planning,
-            _delta,
-            _output("the plan file; stdout by default"),
-        ),
-    ),
-    (
-        "run",
-        "run a plan file, or a config.json",
-        (
-            _plan_file,
-            _delta,
-            _dry_run,
-        ),
-    ),
+    ("copy", "plan, run and verify in one", (_pair, _planning, _delta, _dry_run)),
+    ("plan", "look at both sides and write the plan", (_pair, _planning, _delta, _output("the plan file; stdout by default"))),
+    ("run", "run a plan file, or a config.json", (_plan_file, _delta, _dry_run)),
     ("dump", "write the files of a staged plan, and prove them", (_plan_file, _dry_run)),
     ("load", "have the files of a staged plan loaded by the target, and prove it", (_plan_file, _dry_run)),
     ("convert", "turn another tool's configuration into a plan", (_config_file, _output("the plan file; stdout by default"))),
@@ -224,22 +198,8 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("stop", "stop following: a last pass, then the proof", (_run,)),
     ("cutover", "last pass, proof, the new address and the way back; move an alias, scale and delete if asked", (_run, _cutover)),
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
-    (
-        "verify",
-        "prove a run again, or two collections equal",
-        (
-            _verify,
-            _selection,
-        ),
-    ),
-    (
-        "report",
-        "write the HTML report of a run",
-        (
-            _run,
-            _output("the HTML file; without it, print where the report lies"),
-        ),
-    ),
+    ("verify", "prove a run again, or two collections equal", (_verify, _selection)),
+    ("report", "write the HTML report of a run", (_run, _output("the HTML file; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),
 )

@@ -160,13 +160,13 @@ def _proven_anew(manager: Manager, run: str, plan: Plan, on_wait: Callable[[dict
         else:
             manager.start(run, finish=True)
     elif status["status"] in FINISHED:
-        manager.start(run, prove_again=True)
+        manager.start(run, again="verify")
     else:
         raise ConfigError(f"run {run} is not finished", fix=f"see: python -m migrator status {run}", code="run_unfinished")
     status = _ended(manager, run, on_wait)
     if status["status"] == "proven" and _only_new(plan) and not manager.shutting_down:
         # its passes and its proof know nothing of records that changed after they were copied
-        manager.start(run, prove_again=True)
+        manager.start(run, again="verify")
         status = _ended(manager, run, on_wait)
     return status
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from migrator.model import Plan
 
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
+_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {("copy", "verify"): drive.prove_again, ("verify", "verify"): prove.pair}
+"""What can be done with a finished run of a kind, by name."""
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 """What a proof can come to."""
 NICE = 10
@@ -62,14 +64,15 @@ class Manager:
         """Return the plan a run was made from."""
         return configs.from_data(json.loads(rows.get(self.ledger, run)["plan"]))
 
-    def start(self, run: str, *, prove_again: bool = False, finish: bool = False) -> None:
+    def start(self, run: str, *, again: str = "", finish: bool = False) -> None:
         """Drive the run in a background thread. Raise ``RunBusyError`` when some process does so already.
 
+        ``again`` names what is to be done with a finished run, whose status stands should that be stopped.
         ``finish`` tells a run that follows its source to make its last passes at once.
         """
         row = rows.get(self.ledger, run)
-        kind, standing = row["kind"], (row["status"] if prove_again else "")
-        work = drive.prove_again if prove_again and kind == "copy" else _WORK[kind]
+        standing = row["status"] if again else ""
+        work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
         thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True)

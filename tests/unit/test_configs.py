@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator import configs, planning
-from migrator.cli.commands import _plan_options
+from migrator.cli.driving import plan_options
 from migrator.cli.parser import build_parser
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError
@@ -166,5 +166,5 @@ def test_the_command_shown_does_the_same_as_the_plan(source, target, chosen):
     words = shlex.split(planning.command(plan))
     assert words[:4] == ["python", "-m", "migrator", "copy"]
     parsed = build_parser().parse_args(words[3:])
-    again = draft(parse(parsed.source), parse(parsed.target), _plan_options(parsed))
+    again = draft(parse(parsed.source), parse(parsed.target), plan_options(parsed))
     assert dataclasses.asdict(again) == dataclasses.asdict(plan)

@@ -1,75 +1,28 @@
-"""The verbs. Pages and the command line call nothing else: inspect, plan, start, steer, watch, prove, export."""
+"""The service: everything the product does, over one home folder."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator import configs, costs, inspection, planning, preview, shape, staging
-from migrator.configs import Conversion
-from migrator.connectors import REGISTRY, connector, opened_source
+from migrator import inspection, planning, preview, shape
+from migrator.connectors import connector, opened_source
 from migrator.endpoints import parse
 from migrator.errors import ConfigError
-from migrator.inspection import Inspection
 from migrator.ledger import runs as rows
-from migrator.model import Capabilities, Plan, Step
+from migrator.model import Plan
 from migrator.planning import PlanOptions
 from migrator.records import to_dicts
 from migrator.runs import Manager, artifacts, cutover, prove, rates, result, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
+from migrator.service.home import default_home
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
-__all__ = [
-    "SHORTFALLS",
-    "Conversion",
-    "Inspection",
-    "PlanOptions",
-    "Service",
-    "command",
-    "convert_config",
-    "cost_basis",
-    "cost_sentences",
-    "default_home",
-    "dump_plan",
-    "half",
-    "kind_of_config",
-    "load_plan",
-    "money",
-    "repriced",
-    "staged_in",
-    "stores",
-]
-
-command = planning.command
-SHORTFALLS = result.SHORTFALLS
-dump_plan = configs.dump_plan
-load_plan = configs.load_plan
-half = staging.half
-convert_config = configs.convert
-kind_of_config = configs.kind_of
-repriced = costs.repriced
-cost_basis = costs.basis
-cost_sentences = costs.sentences
-money = costs.money
-
-
-def default_home() -> Path:
-    """Return the folder of the ledger, run files and uploads: ``MIGRATOR_HOME``, or ``~/.vector-migrator``."""
-    return Path(os.environ.get("MIGRATOR_HOME") or Path.home() / ".vector-migrator")
-
-
-def stores() -> dict[str, Capabilities]:
-    """Return every store there is, with its abilities; the in-memory one, which serves tests, left out."""
-    return {name: connector(name).capabilities() for name in sorted(REGISTRY) if name != "memory"}
-
-
-def staged_in(endpoint: str) -> str | None:
-    """Return the connector whose files the target ``endpoint`` can load by itself, None where it has only the direct route."""
-    return staging.loaded_from(parse(endpoint))
+    from migrator.inspection import Inspection
+    from migrator.model import Step
 
 
 class Service:
@@ -196,7 +149,7 @@ class Service:
         """Prove a finished run again in the background, reading both sides."""
         if self.status(run)["status"] not in ("proven", "differs", "incomplete"):
             raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
-        self.manager.start(run, prove_again=True)
+        self.manager.start(run, again="verify")
 
     def start_verify_pair(self, source: str, target: str, options: PlanOptions | None = None, owner: str = "") -> str:
         """Compare two collections in the background and return the run's id."""
