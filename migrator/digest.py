@@ -106,6 +106,11 @@ def _sparse_bytes(sparse: pa.Array) -> list[bytes | None]:
     return parts
 
 
+def buckets_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return the bucket of each of ``RowHashes.keys``."""
+    return (keys & np.uint64(BUCKETS - 1)).astype(np.int64)
+
+
 @dataclass
 class Digest:
     """Counts and sums of row hashes, in buckets and per namespace. Adding is order-free."""
@@ -116,7 +121,7 @@ class Digest:
 
     def add(self, hashes: RowHashes, namespaces: Mapping[str, NamespaceDigest]) -> None:
         """Add the rows of one batch; ``namespaces`` is ``namespace_digests`` of the same batch."""
-        buckets = (hashes.keys & np.uint64(BUCKETS - 1)).astype(np.int64)
+        buckets = buckets_of(hashes.keys)
         np.add.at(self.counts, buckets, 1)
         np.add.at(self.sums[:, 0], buckets, hashes.rows[:, 0])
         np.add.at(self.sums[:, 1], buckets, hashes.rows[:, 1])

@@ -131,7 +131,7 @@ def _expected(transform: Transform, source: Source, theirs: pa.RecordBatch, name
     known: dict[tuple[str, str], bytes] = {}
     for name in pc.unique(theirs.column("namespace")).to_pylist():
         ids = theirs.filter(pc.equal(theirs.column("namespace"), name)).column("id").to_pylist()
-        known |= _hashes(transform.look_up(source, ids, transform.names.origins(name, namespaces)))
+        known |= _hashes(transform.look_up(source.fetch, ids, transform.names.origins(name, namespaces), source.describe().dimension))
     return known
 
 

@@ -104,6 +104,13 @@ def matrix(batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
     return np.asarray(column.flatten().to_numpy(zero_copy_only=True), np.float32).reshape(len(column), column.type.list_size)
 
 
+def with_values(batch: pa.RecordBatch, values: npt.NDArray[np.float32]) -> pa.RecordBatch:
+    """Return ``batch`` with the rows of ``values`` as its vectors."""
+    place = batch.schema.get_field_index("values")
+    column = matrix_to_array(values)
+    return batch.set_column(place, batch.schema.field(place).with_type(column.type), column)
+
+
 def bytes_of_rows(values: npt.NDArray[np.float32]) -> Iterator[bytes]:
     """Yield each row's bytes, copied a block at a time: by far the fastest way to hand them to a function of one row."""
     count, dimension = values.shape

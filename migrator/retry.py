@@ -9,7 +9,7 @@ from migrator.errors import RateLimitedError, TransientError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
@@ -35,6 +35,27 @@ def call(action: Callable[[], T], *, stop: threading.Event, on_retry: Callable[[
             if stop.wait(pause):
                 raise
     raise AssertionError("unreachable")
+
+
+def iterate(behind: Callable[[T | None], Iterator[T]], *, stop: threading.Event, on_retry: Callable[[float, TransientError], None]) -> Iterator[T]:
+    """Yield what ``behind(None)`` yields; after a ``TransientError`` go on with what comes ``behind`` the last item. Ends early once ``stop`` is set."""
+    failures, last = 0, None
+    while not stop.is_set():
+        try:
+            for item in behind(last):
+                failures, last = 0, item
+                yield item
+                if stop.is_set():
+                    return
+        except TransientError as error:
+            failures += 1
+            if failures >= ATTEMPTS:
+                raise
+            pause = pause_before(failures, error)
+            on_retry(pause, error)
+            stop.wait(pause)
+        else:
+            return
 
 
 def pause_before(attempt: int, error: TransientError) -> float:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from migrator.model import IdEncoding, Plan
-    from migrator.protocols import Source
 
 _NEEDS_ENCODING = r"[%\x00]|[^\x00-\x7F]"
 """For Arrow's RE2."""
@@ -129,12 +128,12 @@ class Transform:
         rows = zip(batch.column("metadata").to_pylist(), batch.column("namespace").to_pylist(), strict=True)
         return [self.names.of_record(_metadata(text), namespace) for text, namespace in rows]
 
-    def look_up(self, source: Source, ids: Sequence[str], namespaces: Iterable[str]) -> pa.RecordBatch:
-        """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, routed."""
+    def look_up(self, fetch: Callable[[Sequence[str], str], pa.RecordBatch], ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
+        """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, routed. ``fetch`` is the source's, ``dimension`` too."""
         wanted = [name for name in map(self._origin, ids) if name is not None]
-        found = [source.fetch(wanted, namespace) for namespace in namespaces] if wanted else []
+        found = [fetch(wanted, namespace) for namespace in namespaces] if wanted else []
         if not found:
-            return empty_batch(source.describe().dimension)
+            return empty_batch(dimension)
         return pa.concat_batches([self.route(batch if (mask := self.routable(batch)) is None else batch.filter(pa.array(mask))) for batch in found])
 
     def _origin(self, id_: str) -> str | None:

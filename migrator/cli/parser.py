@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from migrator import __version__
-from migrator.cli import local_pinecone
+from migrator.cli import local_pinecone, proof_options
 from migrator.errors import ConfigError
 from migrator.records import parse_json
 
@@ -198,7 +198,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("stop", "stop following: a last pass, then the proof", (_run,)),
     ("cutover", "last pass, proof, the new address and the way back; move an alias, scale and delete if asked", (_run, _cutover)),
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
-    ("verify", "prove a run again, or two collections equal", (_verify, _selection)),
+    ("verify", "prove a run again, or two collections equal", (_verify, _selection, proof_options.options)),
     ("report", "write the HTML report of a run", (_run, _output("the HTML file; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),

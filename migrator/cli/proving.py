@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from migrator.cli import driving, output
+from migrator.cli import driving, output, proof_options
 from migrator.errors import ConfigError
 from migrator.service import Service
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping, Sequence
+
+    from migrator.service import Scope
 
 
 def verify(options: argparse.Namespace) -> int:
     if len(options.endpoints) > 2:
         raise ConfigError("verify takes a run, or a source and a target", fix="quote each endpoint", code="bad_usage")
+    scope = proof_options.scope_of(options)
     with closing(Service()) as service:
 
         def start() -> str:
             if len(options.endpoints) == 2:
                 source, target = options.endpoints
-                return service.start_verify_pair(source, target, driving.plan_options(options))
-            service.start_verify(options.endpoints[0])
-            return str(options.endpoints[0])
+                _cost(service.scope_costs_pair(source, target, driving.plan_options(options)), scope)
+                return service.start_verify_pair(source, target, driving.plan_options(options), scope=scope)
+            (run,) = options.endpoints
+            _cost(service.scope_costs(run), scope)
+            service.start_verify(run, scope)
+            return str(run)
 
         return driving.drive(service, options, start)
 
@@ -37,3 +45,11 @@ def report(options: argparse.Namespace) -> int:
             raise ConfigError(f"{options.output} cannot be written: {error.strerror}", fix="give another -o FILE", code="output_unwritable") from None
     output.show({"run": options.run, "report": str(path)}, lambda answer: answer["report"], as_json=options.json)
     return 0
+
+
+def _cost(costs: Sequence[Mapping[str, Any]], scope: Scope) -> None:
+    """Say on stderr what the proof is going to read."""
+    for cost in costs:
+        if cost["level"] == scope.level:
+            of = f"a sample of {scope.sample} of this, at most: " if scope.sample else ""
+            sys.stderr.write(f"{of}{cost['sentence']}\n")

@@ -4,7 +4,7 @@ from migrator.model.columns import ColumnRoles
 from migrator.model.costs import Bill, Charge, Figure, Move, PriceList
 from migrator.model.mapping import FieldPlace, FieldStats, SampleStats, TargetShape
 from migrator.model.plan import Changes, Follow, IdEncoding, Mapping, NamespaceEncoding, OnConflict, OnDuplicate, Plan, Selection
-from migrator.model.proof import Difference, DifferenceClass, NamespaceCounts
+from migrator.model.proof import Difference, DifferenceClass, Level, NamespaceCounts, Scope, Tolerance
 from migrator.model.scan import COUNT_NAMES, Chunk, Counts, Rejected, Split
 from migrator.model.stores import (
     DEFAULT_NAMESPACE,
@@ -44,6 +44,7 @@ __all__ = [
     "Follow",
     "IdEncoding",
     "IdType",
+    "Level",
     "LoadProgress",
     "LoadUnit",
     "Mapping",
@@ -57,10 +58,12 @@ __all__ = [
     "PriceList",
     "Rejected",
     "SampleStats",
+    "Scope",
     "Selection",
     "Severity",
     "Split",
     "Step",
     "StoredFile",
     "TargetShape",
+    "Tolerance",
 ]

@@ -134,6 +134,8 @@ class Capabilities:
     max_load_files: int | None = None
     max_load_namespaces: int | None = None
     """Of one bulk load."""
+    quick_lookups: bool = False
+    """Whether a record is looked up by its id without going through others."""
 
 
 @dataclass(frozen=True)

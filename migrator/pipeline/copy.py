@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migrator import retry
-from migrator.errors import TransientError
 from migrator.failpoints import failpoint
 from migrator.ledger import progress
 from migrator.model import Counts
@@ -21,6 +20,7 @@ from migrator.pipeline.prepare import Prepared, Rules, prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from migrator.errors import TransientError
     from migrator.ledger import Ledger
     from migrator.ledger.progress import SplitProgress
     from migrator.ledger.runs import Lease
@@ -159,20 +159,13 @@ def read_patiently(
     source: Source, split: Split, cursor: str | None, records: int, *, stop: threading.Event, log: Callable[[str, str], None]
 ) -> Iterator[Chunk]:
     """Yield the chunks of a split; after a transient error read on from the last cursor."""
-    failures = 0
-    while not stop.is_set():
-        try:
-            for chunk in source.read(split, cursor, records):
-                cursor, failures = chunk.cursor, 0
-                yield chunk
-                if stop.is_set():
-                    return
-        except TransientError as error:
-            failures += 1
-            if failures >= retry.ATTEMPTS:
-                raise
-            pause = retry.pause_before(failures, error)
-            log("warning", f"reading {split.id} again in {pause:.1f} s: {error.message}")
-            stop.wait(pause)
-        else:
-            return
+
+    def behind(last: Chunk | None) -> Iterator[Chunk]:
+        return source.read(split, cursor if last is None else last.cursor, records)
+
+    yield from retry.iterate(behind, stop=stop, on_retry=reading_again(split, log))
+
+
+def reading_again(split: Split, log: Callable[[str, str], None]) -> Callable[[float, TransientError], None]:
+    """Return what notes that ``split`` is read again after a pause."""
+    return lambda pause, error: log("warning", f"reading {split.id} again in {pause:.1f} s: {error.message}")

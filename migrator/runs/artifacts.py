@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from migrator import planning
 from migrator.configs import dump_plan
 from migrator.runs import result
-from migrator.verify.proof import DIFFERENCES
+from migrator.verify.comparison import DIFFERENCES
 
 if TYPE_CHECKING:
     from pathlib import Path

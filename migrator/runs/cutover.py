@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from migrator.connectors import connector, opened_source
 from migrator.errors import ConfigError
 from migrator.ledger import runs as rows
+from migrator.model import Scope
 from migrator.protocols import Droppable, Scalable, Switchable, Versioned
-from migrator.runs import aliases, result, view
+from migrator.runs import aliases, proofs, result, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,13 +161,13 @@ def _proven_anew(manager: Manager, run: str, plan: Plan, on_wait: Callable[[dict
         else:
             manager.start(run, finish=True)
     elif status["status"] in FINISHED:
-        manager.start(run, again="verify")
+        proofs.begin(manager, run, Scope())
     else:
         raise ConfigError(f"run {run} is not finished", fix=f"see: python -m migrator status {run}", code="run_unfinished")
     status = _ended(manager, run, on_wait)
     if status["status"] == "proven" and _only_new(plan) and not manager.shutting_down:
         # its passes and its proof know nothing of records that changed after they were copied
-        manager.start(run, again="verify")
+        proofs.begin(manager, run, Scope())
         status = _ended(manager, run, on_wait)
     return status
 

@@ -63,7 +63,7 @@ class Gone:
         """Return those of the target's ``ids`` that the source still has for ``namespace``: a scan can miss what was written during it."""
         chosen, names = self.transform.namespaces, self.transform.names
         known = [name for name in self.source.describe().namespaces if chosen is None or name in chosen]
-        found = self.transform.look_up(self.source, ids, names.origins(namespace, known))
+        found = self.transform.look_up(self.source.fetch, ids, names.origins(namespace, known), self.source.describe().dimension)
         if (mask := self.transform.matching(found)) is not None:
             found = found.filter(pa.array(mask))
         return set(found.filter(pc.equal(found.column("namespace"), namespace)).column("id").to_pylist())

@@ -105,6 +105,11 @@ class Manager:
             started.set()
             self._ended[run].set()
 
+    def check_free(self, run: str) -> None:
+        """Raise ``RunBusyError`` when some process drives the run."""
+        if self.active(run):
+            raise self._busy(run)
+
     def _busy(self, run: str) -> RunBusyError:
         if run in self._left:
             return RunBusyError(f"a request of run {run} is still without an answer since it was stopped", fix="try again in a minute")
@@ -192,7 +197,12 @@ def _let_others_go_first() -> None:
 
 def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
     if standing and status not in PROVEN_OR_NOT:
-        stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
+        stopped = {
+            "code": "interrupted",
+            "message": "the proof was stopped; the earlier one stands",
+            "fix": f"go on with: python -m migrator resume {attempt.run}",
+            "exit_code": "130",
+        }
         status, error = standing, error or stopped
     rows.end(attempt.ledger, attempt.lease, status, error)
 

@@ -14,7 +14,7 @@ from migrator.errors import MigratorError
 from migrator.ledger import passes, progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
-from migrator.runs import lag
+from migrator.runs import lag, scopes
 from migrator.verify.report import render_report
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migrator.ledger import Ledger
-    from migrator.model import Rejected
+    from migrator.model import Rejected, Scope
     from migrator.runs.context import Attempt
-    from migrator.verify.proof import Comparison
+    from migrator.verify.comparison import Comparison
 
 LISTED_REJECTED = 1_000
 SHORTFALLS = ("source_changed", "scan_incomplete")
 """Findings that keep a run from being proven although its records are equal on both sides."""
 
 
-def conclude(attempt: Attempt, found: Comparison) -> str:
+def conclude(attempt: Attempt, found: Comparison, scope: Scope) -> str:
     """Judge the comparison, write ``result.json`` and ``report.html`` into the run's folder, return the verdict."""
     row = rows.get(attempt.ledger, attempt.run)
     rejected = _rejected(attempt, found, row["kind"])
@@ -39,9 +39,9 @@ def conclude(attempt: Attempt, found: Comparison) -> str:
     shortfall = _shortfall(attempt)
     followed = _followed(attempt)
     verdict = _verdict(found, counts, merge=attempt.plan.merge, whole=not shortfall)
-    answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected}
+    answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected} | _compared(found, scope)
     answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall + followed.pop("findings", [])
-    answer["findings"] += [*_merged(attempt), *_written(attempt)]
+    answer["findings"] += [*_merged(attempt), *_written(attempt), *_meanwhile(found)]
     answer |= followed
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.folder, answer)
@@ -89,10 +89,37 @@ def _verdict(found: Comparison, counts: Counts, *, merge: bool, whole: bool) -> 
     """Return ``proven`` only when nothing at all speaks against it; ``merge`` allows records that only the target has."""
     different = found.count("missing") + found.count("changed") + found.count("duplicate")
     if not merge:
-        different += found.count("extra") + (found.fingerprints["source"] != found.fingerprints["target"])
+        unequal = found.fingerprints["source"] != found.fingerprints["target"]
+        different += found.count("extra") + (unequal and not found.within)
     if different:
         return "differs"
     return "proven" if whole and counts.balanced and not counts.rejected else "incomplete"
+
+
+def _compared(found: Comparison, scope: Scope) -> dict[str, Any]:
+    """Return how much was compared, and how exactly."""
+    said = {
+        "level": scope.level,
+        "sample": scope.sample,
+        "compared": sum(digest.count for digest in found.source.values()),
+        "sentence": scopes.sentence(scope, found),
+    }
+    allowed = {**asdict(scope.tolerance), "most": scope.tolerance.most, "within": found.within, "largest": found.largest_within}
+    return {"scope": said, "tolerance": allowed if scope.tolerance else None}
+
+
+def _meanwhile(found: Comparison) -> list[dict[str, Any]]:
+    """Return findings about what happened to the two sides while they were compared: said, and not blamed."""
+    said = {}
+    for side in found.changed:
+        said[f"{side}_changed_meanwhile"] = f"the {side} was written to while it was compared: what was read is what was there at that moment"
+    if found.settled:
+        said["settled"] = f"{found.settled:,} records differed when they were read and no longer when they were looked up: written meanwhile, or shown late"
+    if found.unlooked:
+        said["not_looked_up"] = f"{found.unlooked:,} differences are reported as they were read: there were too many to look each of them up again"
+    fix = {"not_looked_up": "", "settled": ""}
+    again = "stop its writers and verify again, if that matters"
+    return [{"severity": "info", "code": code, "message": message, "fix": fix.get(code, again)} for code, message in said.items()]
 
 
 def _durations(entered: Mapping[str, float]) -> dict[str, float]:
@@ -186,6 +213,9 @@ def sentence(result: dict[str, Any]) -> str:
     """Return the verdict as one sentence."""
     counts = result["counts"]
     if result["verdict"] == "proven":
+        scope = result["scope"]
+        if scope["level"] != "content" or scope["sample"] or result["tolerance"]:
+            return f"nothing differs as far as was looked: {scope['sentence']}"
         return f"proven: {counts['copied']:,} records are in the target with equal digests ({result['digests']['target'][:12]})"
     if result["verdict"] == "differs":
         return f"differs: {result['differences_total']:,} records are not the same on both sides"

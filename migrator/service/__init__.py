@@ -3,6 +3,7 @@
 from migrator import configs, costs, planning, staging
 from migrator.configs import Conversion
 from migrator.inspection import Inspection
+from migrator.model import Scope, Tolerance
 from migrator.planning import PlanOptions
 from migrator.runs import result
 from migrator.service.home import default_home
@@ -14,7 +15,9 @@ __all__ = [
     "Conversion",
     "Inspection",
     "PlanOptions",
+    "Scope",
     "Service",
+    "Tolerance",
     "command",
     "convert_config",
     "cost_basis",

@@ -9,10 +9,10 @@ from migrator.connectors import connector, opened_source
 from migrator.endpoints import parse
 from migrator.errors import ConfigError
 from migrator.ledger import runs as rows
-from migrator.model import Plan
+from migrator.model import Plan, Scope
 from migrator.planning import PlanOptions
 from migrator.records import to_dicts
-from migrator.runs import Manager, artifacts, cutover, prove, rates, result, stamping, view
+from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prove, rates, result, scopes, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from migrator.inspection import Inspection
     from migrator.model import Step
+
+
+EVERYTHING = Scope()
+FINISHED = ("proven", "differs", "incomplete")
 
 
 class Service:
@@ -110,9 +114,14 @@ class Service:
         self.manager.ask(run, "cancel")
 
     def resume(self, run: str) -> None:
-        """Go on with a paused, interrupted, failed or cancelled run from its last checkpoints; a finished one can follow its source on."""
+        """Go on with a paused, interrupted, failed or cancelled run from its last checkpoints; a finished one can follow its source on.
+
+        A proof of a finished run that was stopped goes on where it was."""
         status = self.status(run)["status"]
-        if status in ("proven", "differs", "incomplete") and self.manager.plan(run).follow is None:
+        if status in FINISHED and proofs.interrupted(self.manager, run):
+            proofs.go_on(self.manager, run)
+            return
+        if status in FINISHED and self.manager.plan(run).follow is None:
             raise ConfigError(f"run {run} is finished", fix=f"prove it again with: python -m migrator verify {run}", code="run_finished")
         self.manager.start(run)
 
@@ -145,21 +154,27 @@ class Service:
         """Cut a run over: last passes and proof, the addresses, and what else was asked for. See ``migrator.runs.cutover``."""
         return cutover.cut_over(self.manager, run, cutover.Wish(scale or {}, delete_source, confirm, alias), on_wait)
 
-    def start_verify(self, run: str) -> None:
-        """Prove a finished run again in the background, reading both sides."""
-        if self.status(run)["status"] not in ("proven", "differs", "incomplete"):
+    def start_verify(self, run: str, scope: Scope = EVERYTHING) -> None:
+        """Prove a finished run again in the background, reading both sides as far as ``scope`` asks."""
+        if self.status(run)["status"] not in FINISHED:
             raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
-        self.manager.start(run, again="verify")
+        proofs.begin(self.manager, run, scope)
 
-    def start_verify_pair(self, source: str, target: str, options: PlanOptions | None = None, owner: str = "") -> str:
+    def start_verify_pair(self, source: str, target: str, options: PlanOptions | None = None, owner: str = "", scope: Scope = EVERYTHING) -> str:
         """Compare two collections in the background and return the run's id."""
-        return self.start_verify_plan(planning.draft(parse(source), parse(target), options or PlanOptions()), owner)
+        return self.start_verify_plan(planning.draft(parse(source), parse(target), options or PlanOptions()), owner, scope)
 
-    def start_verify_plan(self, plan: Plan, owner: str = "") -> str:
+    def start_verify_plan(self, plan: Plan, owner: str = "", scope: Scope = EVERYTHING) -> str:
         """Compare what ``plan`` would copy with what its target holds; return the run's id."""
-        run = self.manager.create(planning.settled(plan), kind="verify", owner=owner)
-        self.manager.start(run)
-        return run
+        return proofs.begin_pair(self.manager, planning.settled(plan), owner, scope)
+
+    def scope_costs(self, run: str) -> list[dict[str, Any]]:
+        """Return what a proof of ``run`` costs at each level: see ``migrator.runs.scopes``."""
+        return scopes.costs(self.manager.plan(run), recorded=self.status(run)["kind"] == "copy")
+
+    def scope_costs_pair(self, source: str, target: str, options: PlanOptions | None = None) -> list[dict[str, Any]]:
+        """Return what comparing two collections costs at each level."""
+        return scopes.costs(planning.settled(planning.draft(parse(source), parse(target), options or PlanOptions())), recorded=False)
 
     def result(self, run: str) -> dict[str, Any]:
         """Return the verdict and everything behind it. Raise ``ConfigError`` before the first proof."""
@@ -176,7 +191,7 @@ class Service:
         unrouted = prove.as_it_is(Plan(plan.source, plan.target))
         for name, endpoint, rules in (("source", plan.source, compile_transform(plan)), ("target", plan.target, unrouted)):
             with opened_source(endpoint) as opened:
-                there = to_dicts(prove.routed_fetch(opened, rules)([record], namespace))
+                there = to_dicts(proof_sides.routed_fetch(opened, rules)([record], namespace))
             found[name] = there[0] if there else None
         return found
 

@@ -1,43 +1,18 @@
-"""Which parts of a record differ between its two sides."""
+"""In what two records of one id differ: which fields, and by how much."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from migrator.digest import equal_numbers
-from migrator.records import dump_json, to_dicts
+from migrator.records import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pyarrow as pa
-
-    from migrator.model import Difference
-
-LOOKED_UP = 500
-"""Records looked up at once."""
-
-
-def with_fields(found: Sequence[Difference], source: Any, target: Any) -> list[Difference]:
-    """Return the differences, each ``changed`` one with the fields that differ, looked up on both sides."""
-    changed: dict[str, list[str]] = {}
-    for difference in found:
-        if difference.kind == "changed":
-            changed.setdefault(difference.namespace, []).append(difference.id)
-    fields: dict[tuple[str, str], tuple[str, ...]] = {}
-    for namespace, ids in changed.items():
-        for start in range(0, len(ids), LOOKED_UP):
-            part = ids[start : start + LOOKED_UP]
-            ours, theirs = _by_id(source(part, namespace)), _by_id(target(part, namespace))
-            fields |= {(namespace, name): differing_fields(ours[name], theirs[name]) for name in part if name in ours and name in theirs}
-    return [replace(difference, fields=fields.get((difference.namespace, difference.id), ())) for difference in found]
-
-
-def _by_id(batch: pa.RecordBatch) -> dict[str, dict[str, Any]]:
-    return {record["id"]: record for record in to_dicts(batch)}
+    import numpy.typing as npt
 
 
 def differing_fields(source: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, ...]:
@@ -50,6 +25,20 @@ def differing_fields(source: Mapping[str, Any], target: Mapping[str, Any]) -> tu
     ours, theirs = source["metadata"] or {}, target["metadata"] or {}
     names += [f"metadata.{key}" for key in sorted({*ours, *theirs}) if not _same(ours, theirs, key)]
     return tuple(names)
+
+
+def distance(source: Sequence[float], target: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the largest difference of a component and the cosine of two vectors; None where there is none of them."""
+    ours, theirs = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if ours.shape != theirs.shape or not ours.size:
+        return None, None
+    delta = float(np.abs(ours - theirs).max())
+    return (delta if np.isfinite(delta) else None), _cosine(ours, theirs)
+
+
+def _cosine(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> float | None:
+    lengths = float(np.linalg.norm(ours)) * float(np.linalg.norm(theirs))
+    return float(ours @ theirs) / lengths if 0 < lengths < float("inf") else None
 
 
 def _bits(values: Sequence[float]) -> Any:

@@ -15,6 +15,7 @@ from migrator.endpoints import parse
 from migrator.model import Selection
 from migrator.verify import diff
 from migrator.verify.fields import differing_fields
+from migrator.verify.nearly import Nearly
 from migrator.verify.sides import Side, Walk
 from tests.unit.batches import batch_of, numbered
 
@@ -42,7 +43,8 @@ def walk() -> Walk:
 def differences(folder, left, right) -> list:
     try:
         ours, theirs = side("left", left), side("right", right)
-        return list(diff.differences(ours, theirs, walk().digest(ours), walk().digest(theirs), walk=walk, folder=folder / "spill"))
+        search = diff.Search(walk, folder / "spill", Nearly(0.0))
+        return [found.difference for found in diff.differences(ours, theirs, walk().digest(ours), walk().digest(theirs), search)]
     finally:
         memory.COLLECTIONS.pop("left"), memory.COLLECTIONS.pop("right")
         assert not (folder / "spill").exists()

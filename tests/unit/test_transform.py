@@ -128,10 +128,10 @@ def test_what_is_looked_up_by_target_name_is_what_was_routed(found, ids, namespa
     rules = transform(id_encoding=ids, namespace_encoding=namespaces, namespace_from=field)
     for record in rules.route(batch_of(records)).to_pylist():
         origins = rules.names.origins(record["namespace"], source.describe().namespaces)
-        there = rules.look_up(source, [record["id"], "never"], origins).to_pylist()
+        there = rules.look_up(source.fetch, [record["id"], "never"], origins, 3).to_pylist()
         assert str(record) in map(str, there)
         assert {row["id"] for row in there} == {record["id"]}
-    assert len(rules.look_up(source, ["never"], [""])) == 0
+    assert len(rules.look_up(source.fetch, ["never"], [""], 3)) == 0
     del memory.COLLECTIONS["looked-up"]
 
 
@@ -139,7 +139,7 @@ def test_an_id_that_no_id_is_encoded_like_is_not_looked_for():
     memory.COLLECTIONS["looked-up"] = table = memory.Table(3)
     table.append(batch_of([{"id": "100%25"}]))
     source = memory.MemoryStore(Endpoint("memory", "looked-up"))
-    assert len(transform(id_encoding="percent").look_up(source, ["100%25"], [""])) == 0
+    assert len(transform(id_encoding="percent").look_up(source.fetch, ["100%25"], [""], 3)) == 0
     del memory.COLLECTIONS["looked-up"]
 
 

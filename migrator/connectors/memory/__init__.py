@@ -31,7 +31,7 @@ FAULTS = ("fail_at", "half_at", "lose_ack_at", "limit_at", "refuse_at")
 
 
 def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
-    return Capabilities(deletes=True, searches=True, concurrent_writes=4)
+    return Capabilities(deletes=True, searches=True, concurrent_writes=4, quick_lookups=True)
 
 
 def open_source(endpoint: Endpoint) -> MemoryStore:

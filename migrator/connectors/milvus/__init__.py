@@ -45,6 +45,7 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         staging_pays_records=STAGING_PAYS_RECORDS,
         bulk_loads=settings is None or settings.path is None,
         concurrent_loads=settings.import_jobs if settings is not None else 1,
+        quick_lookups=True,
     )
 
 

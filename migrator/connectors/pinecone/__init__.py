@@ -50,6 +50,7 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         max_batch_bytes=limits.UPSERT_BYTES,
         changes_unseen=True,
         settling_seconds=SETTLING_SECONDS,
+        quick_lookups=True,
         concurrent_writes=2,
         bulk_loads=True,
         max_load_files=limits.IMPORT_FILES,

@@ -1,0 +1,40 @@
+"""Begins proofs of finished runs and of pairs, and goes on with those that were stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.ledger import runs as rows
+from migrator.runs import proof_sides, scopes
+
+if TYPE_CHECKING:
+    from migrator.model import Plan, Scope
+    from migrator.runs.manager import Manager
+
+
+def begin(manager: Manager, run: str, scope: Scope) -> None:
+    """Prove ``run`` anew in the background, as far as ``scope`` asks. What a proof that was stopped had read counts for nothing."""
+    scopes.check(scope)
+    manager.check_free(run)
+    proof_sides.forget(manager.folder(run))
+    rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.get(manager.ledger, run)["status"])
+    go_on(manager, run)
+
+
+def begin_pair(manager: Manager, plan: Plan, owner: str, scope: Scope) -> str:
+    """Compare the two sides of ``plan`` in the background and return the new run's id."""
+    scopes.check(scope)
+    run = manager.create(plan, kind="verify", owner=owner)
+    rows.note(manager.ledger, run, scope=scope.to_json())
+    manager.start(run)
+    return run
+
+
+def interrupted(manager: Manager, run: str) -> bool:
+    """Return whether a proof of the run was stopped before its end and can go on."""
+    return proof_sides.states(manager.folder(run)).exists()
+
+
+def go_on(manager: Manager, run: str) -> None:
+    """Prove ``run``; of a proof that was stopped what it had read counts."""
+    manager.start(run, again="verify")
