@@ -119,6 +119,10 @@ def result(answer: Mapping[str, Any]) -> str:
         lines.append(f"  digests    source {answer['digests']['source']}   target {answer['digests']['target']}")
     lines += [f"  {row['class']}: {row['id']!r} in {row['namespace'] or '(default)'} {', '.join(row['fields'])}" for row in answer["differences"][:_SHOWN]]
     lines += [f"  rejected: {row['id']!r} in {row['namespace'] or '(default)'}: {row['message']} [{row['code']}]" for row in answer["rejected"][:_SHOWN]]
+    if scope := answer.get("scope"):
+        lines.append(f"  {scope['sentence']}")
+    if tolerated := answer.get("tolerance"):
+        lines.append(f"  {tolerated['within']:,} vectors differ within the tolerance, by {tolerated['largest']:.3g} at most")
     lines.append(f"  {answer['seconds']:.1f} s, {answer['records_per_second']:,.0f} records/s")
     if answer["report"]:
         lines.append(f"  report     {answer['report']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migrator.service import Scope, Tolerance
+from migrator.service import Scope, Tolerance, check_scope
 
 if TYPE_CHECKING:
     import argparse
@@ -22,5 +22,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def scope_of(options: argparse.Namespace) -> Scope:
-    """Return the scope that was asked for."""
-    return Scope(options.level, options.sample, Tolerance(options.tolerance, options.normalised, options.float16))
+    """Return the scope that was asked for. Raise ``ConfigError`` for what does not go together."""
+    scope = Scope(options.level, options.sample, Tolerance(options.tolerance, options.normalised, options.float16))
+    check_scope(scope)
+    return scope

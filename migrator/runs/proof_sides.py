@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors import connector
-from migrator.digest import hash_rows
 from migrator.ledger import progress
 from migrator.ledger.duplicates import SPLIT
 from migrator.model import Selection
@@ -86,8 +85,7 @@ def whole_side(at: Opened, transform: Transform) -> Side:
 
     def content(chunk: Chunk, split_position: int) -> Content:
         del split_position
-        batch = chosen(chunk.batch)
-        return batch, hash_rows(batch)
+        return chosen(chunk.batch), None
 
     def unroutable(chunk: Chunk) -> list[Rejected]:
         batch = transform.selected(chunk.batch)

@@ -5,7 +5,7 @@ from migrator.configs import Conversion
 from migrator.inspection import Inspection
 from migrator.model import Scope, Tolerance
 from migrator.planning import PlanOptions
-from migrator.runs import result
+from migrator.runs import result, scopes
 from migrator.service.home import default_home
 from migrator.service.stores import staged_in, stores
 from migrator.service.verbs import Service
@@ -18,6 +18,7 @@ __all__ = [
     "Scope",
     "Service",
     "Tolerance",
+    "check_scope",
     "command",
     "convert_config",
     "cost_basis",
@@ -44,3 +45,4 @@ repriced = costs.repriced
 cost_basis = costs.basis
 cost_sentences = costs.sentences
 money = costs.money
+check_scope = scopes.check

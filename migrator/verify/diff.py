@@ -158,10 +158,13 @@ def _spilt(source: Side, target: Side, rows: int, blank: _Spill, walk: Callable[
     def few(side: Side, spill: _Spill) -> None:
         suspects(side, spill.buckets, rows, walk(), spill.keep)
 
+    def whole(side: Side, spill: _Spill) -> None:
+        walk().each(side, spill.keep, only=lambda keys: spill.buckets[buckets_of(keys)] & (True if side.chosen is None else side.chosen(keys)))
+
     try:
         return [_one_spilt(name, side, blank, few) for name, side in sides]
     except NotFewError:
-        return [_one_spilt(name, side, blank, lambda side, spill: walk().each(side, spill.keep)) for name, side in sides]
+        return [_one_spilt(name, side, blank, whole) for name, side in sides]
 
 
 def _one_spilt(name: str, side: Side, blank: _Spill, fill: Callable[[Side, _Spill], None]) -> _Spill:

@@ -30,8 +30,7 @@ def eased(side: Side, tolerance: Tolerance) -> Side:
         return side
 
     def content(chunk: Chunk, position: int) -> Content:
-        batch = ease(side.content(chunk, position)[0], tolerance)
-        return batch, hash_rows(batch)
+        return ease(side.content(chunk, position)[0], tolerance), None
 
     def fetch(ids: Sequence[str], namespace: str) -> pa.RecordBatch:
         return ease(side.fetch(ids, namespace), tolerance)

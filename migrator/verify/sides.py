@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from migrator.protocols import KeyScanner
 from migrator.verify.selecting import hash_names, name_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from migrator.verify.reading import Reading
     from migrator.verify.selecting import Chosen
 
-Content = tuple["pa.RecordBatch", "RowHashes"]
+Content = tuple["pa.RecordBatch", "RowHashes | None"]
+Only = Callable[["npt.NDArray[np.uint64]"], "npt.NDArray[np.bool_]"]
+"""Says of the keys of records (``RowHashes.keys``) which are wanted."""
 LOOKED_UP = 500
 """Records looked up at once."""
 
@@ -42,7 +45,7 @@ class Side:
     records: int
     """Rows a chunk."""
     content: Callable[[Chunk, int], Content]
-    """Turns a chunk of the n-th split into the records that count, with their hashes."""
+    """Turns a chunk of the n-th split into the records that count, with their hashes if it has them anyway."""
     fetch: Callable[[Sequence[str], str], pa.RecordBatch]
     """Looks records that count up by target id and namespace."""
     unroutable: Callable[[Chunk], Sequence[Rejected]] = lambda _chunk: ()
@@ -78,25 +81,27 @@ class Walk:
     unreadable: list[Rejected] = field(default_factory=list)
     """Rows met on the way that cannot be records; on the target side each is a difference."""
 
-    def each(self, side: Side, visit: Callable[[pa.RecordBatch, RowHashes], None], kept: Reading | None = None) -> None:
-        """Call ``visit`` with every batch of the side; from several threads, one at a time. Goes on with what is ``kept``."""
+    def each(self, side: Side, visit: Callable[[pa.RecordBatch, RowHashes], None], kept: Reading | None = None, only: Only | None = None) -> None:
+        """Call ``visit`` with every batch of the side, or its records that ``only`` wants; from several threads, one at a time.
+
+        Goes on with what is ``kept``.
+        """
         if side.ids_only:
             self.names(side, lambda batch: visit(batch, hash_names(batch)), kept)
         elif side.chosen is not None and side.scannable and side.lookups:
             self._looked_up(side, visit)
         else:
-            self._read(side, visit, kept)
+            self._read(side, visit, kept, only or side.chosen)
 
-    def _read(self, side: Side, visit: Callable[[pa.RecordBatch, RowHashes], None], kept: Reading | None) -> None:
+    def _read(self, side: Side, visit: Callable[[pa.RecordBatch, RowHashes], None], kept: Reading | None, only: Only | None = None) -> None:
         lock = threading.Lock()
         cursors = dict(kept.cursors) if kept is not None else {}
         position = {split.id: number for number, split in enumerate(side.splits)}
 
         def one(split: Split) -> None:
             for chunk in read_patiently(side.source, split, cursors.get(split.id), side.records, stop=self.stop, log=self.log):
-                (batch, hashes), unroutable = side.content(chunk, position[split.id]), side.unroutable(chunk)
-                if side.chosen is not None:
-                    batch, hashes = _filtered(batch, hashes, side.chosen)
+                batch, hashes = _wanted(*side.content(chunk, position[split.id]), only)
+                unroutable = side.unroutable(chunk)
                 with lock:
                     self.unreadable.extend((*chunk.rejected, *unroutable))
                     visit(batch, hashes)
@@ -200,9 +205,13 @@ def look_up(side: Side, names: Mapping[str, Sequence[str]]) -> Iterator[pa.Recor
             yield side.fetch(ids[start : start + LOOKED_UP], namespace)
 
 
-def _filtered(batch: pa.RecordBatch, hashes: RowHashes, chosen: Chosen) -> Content:
-    mask = chosen(hashes.keys)
-    return batch.filter(pa.array(mask)), RowHashes(hashes.keys[mask], hashes.rows[mask])
+def _wanted(batch: pa.RecordBatch, hashes: RowHashes | None, only: Only | None) -> tuple[pa.RecordBatch, RowHashes]:
+    """Return the records that ``only`` wants with their hashes; what is not wanted is not hashed."""
+    if only is not None:
+        mask = only(name_keys(batch) if hashes is None else hashes.keys)
+        batch = batch.filter(pa.array(mask))
+        hashes = None if hashes is None else RowHashes(hashes.keys[mask], hashes.rows[mask])
+    return batch, hash_rows(batch) if hashes is None else hashes
 
 
 def _behind(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
