@@ -66,10 +66,10 @@ def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
     known = rows.facts(attempt.ledger, attempt.run).get("load")
     since = known["since"] if known and known["job"] == job else time.time()
     seen = {"job": job, "share": progress.share, "records": progress.records, "done": progress.done, "since": since} if job else None
-    rows.set_facts(attempt.ledger, attempt.lease, load=seen)
     phase = "importing" if job and not progress.done else "finishing"
     attempt.phases.setdefault(phase, time.time())
-    rows.update(attempt.ledger, attempt.lease, phase=phase)
+    rows.update(attempt.ledger, attempt.lease, phase=phase)  # first: who sees the load sees its phase
+    rows.set_facts(attempt.ledger, attempt.lease, load=seen)
 
 
 def prepare(attempt: Attempt, target: Target, collection: Collection) -> None:

@@ -319,6 +319,7 @@ def test_a_first_copy_that_was_stopped_goes_on_where_it_was(service, seed, colle
 
 def test_finishing_makes_passes_until_nothing_differs_but_not_for_ever(service, source, collections, monkeypatch):
     run = Followed(service, Follow(interval=60.0))
+    until(lambda: run.follow["passes"] == 1)
     real, count = following.one_pass, []
 
     def busy(trail):
