@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from migrator.model import Chunk, Endpoint, Rejected, Scope, Split
+    from migrator.model import Chunk, Collection, Endpoint, Rejected, Scope, Split
     from migrator.pipeline.prepare import Rules
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from migrator.verify.sides import Content, Walk
 
 READ_RECORDS = 10_000
+"""Rows a chunk, at most."""
+_CHUNK_BYTES = 8 << 20
+"""Vectors of a chunk: larger ones are no faster, and each is in memory several times."""
 _QUICK_LOOKUPS = 100_000
 _SLOW_LOOKUPS = 2_000
 """Of a store that goes through its records for every look-up: four times, then."""
@@ -105,10 +108,12 @@ def whole_side(at: Opened, transform: Transform) -> Side:
 
 def _scoped(at: Opened, side: Side, splits: Callable[[], Sequence[Split]]) -> Side:
     """Return ``side`` with what its scope asks, and with where an interrupted reading of it stands."""
-    reading = _reading(at, splits)
+    found = at.attempt.patiently("looking at a collection", at.source.describe)
+    reading = _reading(at, found, splits)
     quick = connector(at.endpoint.connector).capabilities(at.endpoint).quick_lookups
     lookups = 0 if side.named is None or at.scope.tolerance.most else _QUICK_LOOKUPS if quick else 0 if at.scope.sample else _SLOW_LOOKUPS
-    side = replace(side, splits=reading.splits, lookups=lookups, ids_only=at.scope.level == "ids", reading=reading)
+    records = max(1, min(READ_RECORDS, _CHUNK_BYTES // (4 * max(1, found.dimension))))
+    side = replace(side, splits=reading.splits, records=records, lookups=lookups, ids_only=at.scope.level == "ids", reading=reading)
     return eased(side, at.scope.tolerance)
 
 
@@ -137,8 +142,7 @@ def _names_of(source: Source, transform: Transform) -> Callable[[pa.RecordBatch]
     return named_keys
 
 
-def _reading(at: Opened, splits: Callable[[], Sequence[Split]]) -> Reading:
-    found = at.attempt.patiently("looking at a collection", at.source.describe)
+def _reading(at: Opened, found: Collection, splits: Callable[[], Sequence[Split]]) -> Reading:
     same = {"version": found.version, "records": found.count, "dimension": found.dimension, "scope": at.scope.to_json()}
     reading = begin(states(at.attempt.folder) / f"{at.name}.npz", same, splits)
     if reading.rows:
