@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from migrator import records
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from migrator.model import Endpoint
 
@@ -32,3 +32,11 @@ def first_of_each(found: Sequence[pa.RecordBatch], dimension: int) -> pa.RecordB
     together = pa.concat_batches(found)
     _, first = np.unique(together.column("id").to_numpy(zero_copy_only=False), return_index=True)
     return together.take(pa.array(np.sort(first)))
+
+
+def version_now(find: Callable[[], str]) -> str:
+    """Return the version that ``find`` finds, "" of files that are gone or are being written again."""
+    try:
+        return find()
+    except (PermanentError, UnreadableSourceError):
+        return ""

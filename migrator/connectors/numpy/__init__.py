@@ -58,13 +58,12 @@ def files(endpoint: Endpoint) -> Iterator[StoredFile]:
 
 def units(endpoint: Endpoint) -> list[LoadUnit]:
     """Return the parts: what one bulk-insert task takes."""
-    dataset, base = find(endpoint), address(endpoint)
-    source = NumpySource(endpoint) if dataset.manifest is None else None
+    source, base = NumpySource(endpoint), address(endpoint)
     found = []
-    for part in dataset.parts:
+    for part in source.dataset.parts:
         folder = f"{base}/{part.path}" if part.path else base
-        records = part.records if part.records is not None or source is None else source.rows_of(part)
-        found.append(LoadUnit(folder, part.namespace, tuple(f"{base}/{file.path}" for file in part.files.values()), records or 0))
+        files = tuple(f"{base}/{file.path}" for file in part.files.values())
+        found.append(LoadUnit(folder, part.namespace, files, source.rows_of(part) if part.records is None else part.records))
     return found
 
 

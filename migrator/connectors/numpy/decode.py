@@ -84,7 +84,7 @@ def _text(column: npt.NDArray[Any], name: str, layout: Layout) -> pa.Array:
 
 
 def _vectors(columns: Columns, start: int, end: int, layout: Layout) -> npt.NDArray[np.float32]:
-    if layout.roles.values is None or layout.roles.values not in columns:
+    if layout.roles.values is None:
         return np.empty((end - start, 0), np.float32)
     column = columns[layout.roles.values]
     shown = f"{layout.shown}/{layout.roles.values}.npy"

@@ -16,8 +16,7 @@ from migrator.connectors.numpy import decode
 from migrator.connectors.numpy.columns import PartOpener
 from migrator.connectors.numpy.parts import find
 from migrator.datasets.buckets import BUCKET_OPTIONS
-from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each
-from migrator.errors import PermanentError, UnreadableSourceError
+from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each, version_now
 from migrator.model import Chunk, Collection, Finding, Split
 
 if TYPE_CHECKING:
@@ -199,10 +198,7 @@ class NumpySource:
         return first_of_each(found, self._dimension)
 
     def version_now(self) -> str:
-        try:
-            return find(self._endpoint).version
-        except (PermanentError, UnreadableSourceError):  # it is gone, or is being written again
-            return ""
+        return version_now(lambda: find(self._endpoint).version)
 
     def close(self) -> None:
         """Do nothing: files are mapped only while they are read."""

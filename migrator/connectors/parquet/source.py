@@ -15,8 +15,7 @@ from migrator.connectors.parquet import columns as roles
 from migrator.connectors.parquet.decode import Layout, decode, namespaces_of
 from migrator.connectors.parquet.discover import find
 from migrator.datasets.buckets import BUCKET_OPTIONS
-from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each
-from migrator.errors import PermanentError, UnreadableSourceError
+from migrator.datasets.reading import KEYS_AT_ONCE, check_metric, first_of_each, version_now
 from migrator.model import Chunk, Collection, Split
 
 if TYPE_CHECKING:
@@ -196,10 +195,7 @@ class ParquetSource:
                     yield decode(hits, layout)[0]
 
     def version_now(self) -> str:
-        try:
-            return find(self._endpoint).version
-        except (PermanentError, UnreadableSourceError):  # it is gone, or is being written again
-            return ""
+        return version_now(lambda: find(self._endpoint).version)
 
     def close(self) -> None:
         """Do nothing: files are open only while they are read."""
