@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 1024 * 1024
+IDLE = "import json, time, migrator.cli, migrator.service; print(json.dumps({})); time.sleep(1)"
+"""A process with the program loaded and nothing to do."""
 INTERVAL = 0.02
 """Seconds between two looks at the memory."""
 
@@ -32,6 +35,8 @@ class Measured:
     """The JSON object on its standard output."""
     peak_bytes: int
     """Most anonymous memory (RssAnon) the process and its children held together: mapped file pages are the kernel's to drop. 0 when unwatched."""
+    processor: float = 0.0
+    """Seconds of processor time, the children's included: what other programs do meanwhile changes it less than ``seconds``."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -50,19 +55,24 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], *, watch_memor
     Looking at the memory takes a core's time that the process may want itself: it is not done while only seconds count.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), _children()
         process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=err, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
         peak = 0
         while watch_memory and process.poll() is None:
             peak = max(peak, anonymous_bytes(process.pid))
             time.sleep(INTERVAL)
         process.wait()
-        seconds = time.perf_counter() - started
+        seconds, used = time.perf_counter() - started, _children() - before
         out.seek(0)
         err.seek(0)
         if process.returncode:
             raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: {(out.read() + err.read()).decode()[-2000:]}")
-        return Measured(seconds, json.loads(out.read()), peak)
+        return Measured(seconds, json.loads(out.read()), peak, used)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def anonymous_bytes(pid: int) -> int:

@@ -15,14 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import against_milvus, against_pinecone, measure
-from bench.measure import MEGABYTE, ROOT, environment, median
+from bench import against_milvus, against_pinecone, against_reading, measure
+from bench.measure import IDLE, MEGABYTE, ROOT, environment, median
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-IDLE = "import json, time, migrator.cli, migrator.service; print(json.dumps({})); time.sleep(1)"
-"""A process with the program loaded and nothing to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,6 +83,10 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
     "pinecone": against_pinecone.copying,
     "pinecone-limits": against_pinecone.under_limits,
     "pinecone-memory": against_pinecone.memory,
+    "proof": against_reading.proof,
+    "proof-while-copying": against_reading.while_copying,
+    "proof-memory": against_reading.memory,
+    "rescan": against_reading.rescan,
 }
 
 

@@ -8,6 +8,7 @@ of the differing buckets need to be looked at again. Sums, unlike XOR, notice a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from migrator.records import bytes_of_rows, dump_json, matrix, parse_json
+from migrator.records import bytes_of_rows, matrix
+from migrator.row_bytes import metadata_bytes, only_name, sparse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BUCKETS = 1 << 16
-
-# numbers that JSON can write in several ways: 1.0, 1e3, -0
-_SEVERAL_SPELLINGS = r"[0-9]\.0+[,\]}]|[0-9][eE]|-0[,\]}.]"
 
 
 @dataclass(frozen=True)
@@ -43,67 +42,24 @@ def hash_rows(batch: pa.RecordBatch) -> RowHashes:
     keys = hash_keys(batch.column("id"), batch.column("namespace"))
     seeds = keys
     if batch.column("metadata").null_count < len(batch):
-        seeds = _chain(seeds, _canonical_numbers(batch.column("metadata")))
+        seeds = _chain(seeds, metadata_bytes(batch.column("metadata")))
     if batch.column("sparse_values").null_count < len(batch):
-        seeds = _chain(seeds, _sparse_bytes(batch.column("sparse_values")))
+        seeds = _chain(seeds, sparse_bytes(batch.column("sparse_values")))
     rows = b"".join(map(xxh3_128_digest, bytes_of_rows(matrix(batch)), seeds))
-    return RowHashes(np.array(keys, np.uint64), np.frombuffer(rows, np.uint64).reshape(-1, 2))
+    return RowHashes(np.fromiter(keys, np.uint64, len(keys)), np.frombuffer(rows, np.uint64).reshape(-1, 2))
 
 
 def hash_keys(ids: pa.Array, namespaces: pa.Array) -> list[int]:
     """Return the 64-bit hash of each (namespace, id)."""
     texts = pc.cast(ids, pa.binary()).to_pylist()
+    if (only := only_name(namespaces)) is not None:
+        return list(map(xxh3_64_intdigest, texts, repeat(xxh3_64_intdigest(only.encode()))))
     seeds = {name: xxh3_64_intdigest(name.encode()) for name in pc.unique(namespaces).to_pylist()}
-    if len(seeds) == 1:
-        (seed,) = seeds.values()
-        return [xxh3_64_intdigest(text, seed) for text in texts]
     return [xxh3_64_intdigest(text, seeds[name]) for text, name in zip(texts, namespaces.to_pylist(), strict=True)]
 
 
 def _chain(seeds: list[int], parts: list[bytes | None]) -> list[int]:
     return [seed if part is None else xxh3_64_intdigest(part, seed) for seed, part in zip(seeds, parts, strict=True)]
-
-
-def _canonical_numbers(metadata: pa.Array) -> list[bytes | None]:
-    """Return the metadata as bytes in which equal numbers are spelled equally: 1.0 and 1 are the same value."""
-    texts: list[bytes | None] = pc.cast(metadata, pa.binary()).to_pylist()
-    suspects = pc.match_substring_regex(metadata, _SEVERAL_SPELLINGS)
-    if pc.any(suspects).as_py():
-        for row in np.flatnonzero(suspects.fill_null(fill_value=False).to_numpy(zero_copy_only=False)):
-            texts[row] = equal_numbers(texts[row] or b"")
-    return texts
-
-
-def equal_numbers(text: bytes) -> bytes:
-    """Return JSON text with whole floats written as integers."""
-    return dump_json(_whole_floats_as_integers(parse_json(text))).encode()
-
-
-def _whole_floats_as_integers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _whole_floats_as_integers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole_floats_as_integers(item) for item in value]
-    return value
-
-
-def _sparse_bytes(sparse: pa.Array) -> list[bytes | None]:
-    """Return each sparse vector's indices and values in order of index, so that their order does not matter.
-
-    The NUL before them keeps them apart from metadata of the same bytes: JSON has none.
-    """
-    parts: list[bytes | None] = []
-    for row in sparse:
-        if not row.is_valid:
-            parts.append(None)
-            continue
-        indices = np.asarray(row["indices"].as_py() or [], np.uint32)
-        weights = np.asarray(row["values"].as_py() or [], np.float32)
-        order = np.argsort(indices, kind="stable")
-        parts.append(b"\0" + indices[order].tobytes() + weights[order].tobytes())
-    return parts
 
 
 def buckets_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -154,14 +110,16 @@ class NamespaceDigest:
 
 def namespace_digests(hashes: RowHashes, namespaces: pa.Array) -> dict[str, NamespaceDigest]:
     """Return the digest of each namespace occurring in a batch whose namespace column is ``namespaces``."""
+    if (only := only_name(namespaces)) is not None:
+        return {only: _summed(hashes.rows)}
     encoded = pc.dictionary_encode(namespaces)
     codes = encoded.indices.to_numpy()
-    found = {}
-    for code, name in enumerate(encoded.dictionary.to_pylist()):
-        rows = hashes.rows if len(encoded.dictionary) == 1 else hashes.rows[codes == code]
-        low, high = (int(part) for part in rows.sum(axis=0, dtype=np.uint64)) if len(rows) else (0, 0)
-        found[name] = NamespaceDigest(len(rows), low, high)
-    return found
+    return {name: _summed(hashes.rows[codes == code]) for code, name in enumerate(encoded.dictionary.to_pylist())}
+
+
+def _summed(rows: npt.NDArray[np.uint64]) -> NamespaceDigest:
+    low, high = (int(part) for part in rows.sum(axis=0, dtype=np.uint64))
+    return NamespaceDigest(len(rows), low, high)
 
 
 def merge(left: Mapping[str, NamespaceDigest], right: Mapping[str, NamespaceDigest]) -> dict[str, NamespaceDigest]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from migrator import costs
+from migrator.batch_findings import added
 from migrator.connectors import REGISTRY, connector
 from migrator.model import Move
 from migrator.protocols import Priced
@@ -42,16 +43,18 @@ def estimate(
     records = sum(namespaces.values())
     rate, basis = _rate(plan, collection, measured)
     vectors, beside = collection.dimension * 4, _bytes_beside(collection, sample)
+    more = added(plan)
+    seconds = records / rate * (1 + more)
     found = {
         "records": records,
         "filtered": plan.selection.filter is not None,
         "payload_bytes": int(records * vectors + records * beside),
         "vector_bytes": records * vectors,
-        "seconds": records / rate,
-        "basis": basis,
+        "seconds": seconds,
+        "basis": basis + (f", and {more:.0%} more for reading each batch back" if more else ""),
     }
     move = _move(plan, collection, existing, namespaces, vectors + beside)
-    return {**found, "cost": _cost(plan, move, records / rate, prices)}
+    return {**found, "cost": _cost(plan, move, seconds, prices)}
 
 
 def _rate(plan: Plan, collection: Collection, measured: float | None) -> tuple[float, str]:
@@ -75,6 +78,7 @@ def _move(plan: Plan, collection: Collection, existing: Collection | None, names
         present=existing.count if existing is not None else 0,
         stamps=plan.stamp,
         follows=_read_each_pass(plan),
+        reads_back=plan.verify_batches and plan.route == "direct",
     )
 
 

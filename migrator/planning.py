@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from migrator import preview, routing
+from migrator.batch_findings import batch_findings
 from migrator.connectors import connector, opened_source
 from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
@@ -52,6 +53,7 @@ class PlanOptions:
     staging: str | None = None
     """The endpoint that the staged route writes to first."""
     executor: Literal["local", "ray"] = "local"
+    verify_batches: bool = False
 
 
 def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None, prices: Path | None = None) -> Plan:
@@ -80,6 +82,7 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
             plan = plan.with_(target=shaped[0].endpoint)
             capabilities = _capabilities(plan)
         findings = [*named, *collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings += batch_findings(plan, capabilities)
         findings += _unwatched(plan, capabilities, opened, collection)
         findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]
@@ -122,6 +125,7 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         new_only=options.new_only,
         follow=options.follow,
         stamp=options.stamp,
+        verify_batches=options.verify_batches,
     )
 
 
@@ -234,7 +238,7 @@ def command(plan: Plan, verb: Literal["copy", "verify"] = "copy") -> str:
     for name in ("workers", "executor", "route", "on_duplicate"):
         if getattr(plan, name) != getattr(defaults, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
-    words += [flag for flag, wanted in (("--accept-lossy", plan.accept_lossy), ("--new-only", plan.new_only)) if wanted]
+    words += [f"--{name.replace('_', '-')}" for name in ("accept_lossy", "new_only", "verify_batches") if getattr(plan, name)]
     words += command_words(plan)
     return shlex.join(words)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 from collections import abc
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 SPARSE_TYPE = pa.struct([("indices", pa.list_(pa.uint32())), ("values", pa.list_(pa.float32()))])
 COLUMNS = ("id", "values", "sparse_values", "metadata", "namespace")
 
-_BLOCK_BYTES = 1 << 18
-"""Of vectors on their way into a function of one row."""
 _LONG_INTEGER = re.compile(r"\d{19}")
 
 
@@ -112,14 +111,11 @@ def with_values(batch: pa.RecordBatch, values: npt.NDArray[np.float32]) -> pa.Re
 
 
 def bytes_of_rows(values: npt.NDArray[np.float32]) -> Iterator[bytes]:
-    """Yield each row's bytes, copied a block at a time: by far the fastest way to hand them to a function of one row."""
+    """Yield each row's bytes, each copied when it is asked for: by far the fastest way to hand them to a function of one row."""
     count, dimension = values.shape
     if not dimension:
         return repeat(b"", count)
-    width = 4 * dimension
-    step = max(1, _BLOCK_BYTES // width)
-    blocks = (np.ascontiguousarray(values[first : first + step]) for first in range(0, count, step))
-    return chain.from_iterable(block.reshape(-1).view(f"V{width}").tolist() for block in blocks)
+    return chain.from_iterable(struct.iter_unpack(f"{4 * dimension}s", np.ascontiguousarray(values).data))
 
 
 def dimension_of(batch: pa.RecordBatch) -> int:

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "plan_deletes": False,
     "plan_changes": Follow.changes,
     "plan_stamp": False,
+    "plan_verify_batches": False,
     "plan_route": "direct",
 }
 MISSING = {rules.KEEP: "Keep its own", rules.DEFAULT: "Default", rules.REJECT: "Reject"}
@@ -79,6 +80,7 @@ def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
         id_encoding=chosen["id_encoding"],
         follow=Follow(chosen["interval"], chosen["deletes"], chosen["changes"]) if chosen["follow"] else None,
         stamp=chosen["stamp"],
+        verify_batches=chosen["verify_batches"],
         route=chosen["route"],
         staging=staging_form.endpoint(),
     )
@@ -115,6 +117,7 @@ def fill(plan: Plan) -> None:
         "id_encoding": plan.mapping.id_encoding,
         "follow": plan.follow is not None,
         "stamp": plan.stamp,
+        "verify_batches": plan.verify_batches,
     }
     values |= asdict(plan.follow) if plan.follow is not None else {}
     for name, value in values.items():
@@ -146,6 +149,7 @@ def draw(collection: Collection, *, consent: bool) -> None:
     st.select_slider("Batch size", sizes, format_func=lambda size: f"{size:,}" if size else "as the target likes it", key="plan_batch", **KEEP)
     st.slider("Workers", 1, MOST_WORKERS, key="plan_workers", **KEEP)
     st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
+    st.toggle("Read every batch back and compare it", key="plan_verify_batches", help="Notices at once what the proof in the end would; takes longer.", **KEEP)
     st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
     _draw_follow()
     _draw_names(collection)

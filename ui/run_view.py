@@ -103,6 +103,7 @@ def _figures(seen: dict[str, Any]) -> None:
         else:
             _latency(seen)
         _losses(seen)
+        _verified(seen)
 
 
 def _speed(seen: dict[str, Any]) -> None:
@@ -134,6 +135,15 @@ def _losses(seen: dict[str, Any]) -> None:
         kit.card("Rejected records", words.count(counts["rejected"]), "kept with their reasons", icon=":material/error:", tone="red")
     else:
         kit.card("Rejected records", "0", accounted, icon=":material/error:")
+
+
+def _verified(seen: dict[str, Any]) -> None:
+    """Draw what the batches read back came to, where the plan asked for that."""
+    if (found := seen["verified_batches"]) is None or seen["kind"] == "dry-run":
+        return
+    differed = found["differences"]
+    said = f"{words.several(differed, 'record')} differed at first" if differed else f"{words.several(found['records'], 'record')} as they were written"
+    kit.card("Batches verified", words.count(found["batches"]), said, icon=":material/rule:", tone="red" if differed else "")
 
 
 def _charts(seen: dict[str, Any]) -> None:

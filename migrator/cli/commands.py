@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         return convert.run(options, text, driving.drive)
     with closing(Service()) as service:
         plan = load_plan(text)
-        plan = service.look_again(plan.with_(follow=delta.follow_of(options, plan.follow), stamp=plan.stamp or options.stamp))
+        plan = service.look_again(delta.added(options, plan))
         return driving.drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
 
 

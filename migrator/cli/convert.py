@@ -118,7 +118,7 @@ def run(options: argparse.Namespace, text: str, drive: Drive) -> int:
     with closing(Service()) as service:
         if found.action == "copy":
             return _copy(options, found, service, drive)
-        if options.dry_run or options.follow or options.stamp:
+        if options.dry_run or options.follow or options.stamp or options.verify_batches:
             raise ConfigError(f"the configuration asks for no copy but to {found.action}", fix="leave the options out", code="bad_usage")
         if found.action == "verify":
             return drive(service, options, lambda: service.start_verify_plan(found.plan))
@@ -130,8 +130,7 @@ def _copy(options: argparse.Namespace, found: Conversion, service: Service, driv
     if found.reset_first and not options.dry_run:
         answer = service.reset(render(found.plan.source), found.plan.selection.namespaces, theirs=True)
         sys.stderr.write(delta.reset_text(answer) + "\n")
-    follow, stamp = delta.follow_of(options, found.plan.follow), found.plan.stamp or options.stamp
-    plan = service.look_again(found.plan.with_(follow=follow, stamp=stamp))
+    plan = service.look_again(delta.added(options, found.plan))
     output.findings([asdict(finding) for finding in plan.findings if finding.severity != "blocking"])
     code = drive(service, options, lambda: service.start(plan, dry_run=options.dry_run))
     for further in found.then if code == 0 and not options.dry_run else ():

@@ -38,6 +38,11 @@ def follow_of(options: argparse.Namespace, known: Follow | None = None) -> Follo
     return Follow(**{name: given.get(name, getattr(base, name)) for name in _GIVEN})
 
 
+def added(options: argparse.Namespace, plan: Plan) -> Plan:
+    """Return the plan of a file with what the options add to it."""
+    return plan.with_(follow=follow_of(options, plan.follow), stamp=plan.stamp or options.stamp, verify_batches=plan.verify_batches or options.verify_batches)
+
+
 def stop(options: argparse.Namespace) -> int:
     """Tell a run to stop following: a last pass, then the proof."""
     with closing(Service()) as service:

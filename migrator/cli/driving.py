@@ -44,7 +44,7 @@ def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any
     if status["status"] in ("proven", "differs", "incomplete") and status["kind"] != "dry-run":
         return service.result(run) | {"status": status["status"]} | _error(status)
     namespaces = {row["name"]: {"source": row["total"], "target": row["done"], "missing": 0, "extra": 0, "changed": 0} for row in status["namespaces"]}
-    answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report")}
+    answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report", "verified_batches")}
     if status["kind"] == "dry-run":
         answer["estimate"] = status["plan"]["estimate"]
     return answer | {"verdict": "incomplete", "namespaces": namespaces, "differences": [], "rejected": status["rejected_sample"]} | _error(status)

@@ -123,12 +123,20 @@ def result(answer: Mapping[str, Any]) -> str:
         lines.append(f"  {scope['sentence']}")
     if tolerated := answer.get("tolerance"):
         lines.append(f"  {tolerated['within']:,} vectors differ within the tolerance, by {tolerated['largest']:.3g} at most")
+    lines += verified(answer.get("verified_batches"))
     lines.append(f"  {answer['seconds']:.1f} s, {answer['records_per_second']:,.0f} records/s")
     if answer["report"]:
         lines.append(f"  report     {answer['report']}")
     if answer["status"] in ("interrupted", "paused", "failed"):
         lines.append(f"  go on with: python -m migrator resume {answer['run']}")
     return "\n".join(lines)
+
+
+def verified(found: Mapping[str, int] | None) -> list[str]:
+    """Return the line about the batches that were read back; none where none were to be."""
+    if found is None:
+        return []
+    return [f"  {found['batches']:,} batches read back, {found['records']:,} records; {found['differences']:,} differed at first"]
 
 
 def runs(answer: Mapping[str, Any]) -> str:
@@ -153,6 +161,7 @@ def status(answer: Mapping[str, Any]) -> str:
     if load := answer.get("load"):
         done = "done" if load["done"] else f"{load['share']:.0%}"
         lines.append(f"  import {load['job']} {done}, {load['records']:,} of {counts['copied']:,} staged records")
+    lines += verified(answer["verified_batches"])
     lines += [f"  {line['time']} {line['level']:7} {line['message']}" for line in answer["log"][-_SHOWN:]]
     if answer["error"]:
         lines.append(f"  error: {answer['error']['message']}; fix: {answer['error']['fix']}")

@@ -127,6 +127,10 @@ def _planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--staging", metavar="ENDPOINT", help="where the staged route writes these files: parquet:s3://bucket/prefix")
 
 
+def _batches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verify-batches", action="store_true", help="read each batch back from the target, and compare it, before it counts as copied")
+
+
 def _delta(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="go on after the first copy, pass after pass, until stopped (q + Enter, or: stop RUN)")
     parser.add_argument("--interval", type=_seconds, metavar="SECONDS", help="pause between two passes (default 60)")
@@ -184,9 +188,9 @@ def _json_object(text: str) -> Any:
 _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None], ...]], ...] = (
     ("inspect", "show dimension, metric, namespaces with counts, abilities", (_endpoint,)),
     ("doctor", "test the connection step by step", (_endpoint,)),
-    ("copy", "plan, run and verify in one", (_pair, _planning, _delta, _dry_run)),
-    ("plan", "look at both sides and write the plan", (_pair, _planning, _delta, _output("the plan file; stdout by default"))),
-    ("run", "run a plan file, or a config.json", (_plan_file, _delta, _dry_run)),
+    ("copy", "plan, run and verify in one", (_pair, _planning, _batches, _delta, _dry_run)),
+    ("plan", "look at both sides and write the plan", (_pair, _planning, _batches, _delta, _output("the plan file; stdout by default"))),
+    ("run", "run a plan file, or a config.json", (_plan_file, _batches, _delta, _dry_run)),
     ("dump", "write the files of a staged plan, and prove them", (_plan_file, _dry_run)),
     ("load", "have the files of a staged plan loaded by the target, and prove it", (_plan_file, _dry_run)),
     ("convert", "turn another tool's configuration into a plan", (_config_file, _output("the plan file; stdout by default"))),

@@ -31,7 +31,6 @@ _REFERENCE = re.compile(r"(?:env:|\$)\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _PLACEHOLDER = re.compile(r"<.*>|x{3,}|\W*your\W.*|.*your[-_ ]?(pinecone[-_ ]?)?api[-_ ]?key.*", re.IGNORECASE)
 _NOT_NEEDED = {
     "batch_size": "requests are packed by their measured bytes, up to 2 MB and 1,000 records",
-    "run_validation_after_every_batch": "every batch leaves a digest, and each run ends with the whole target read back and compared",
     "verify_mode": "every run ends with a proof: the target is read back and compared with what the source gave",
     "parquet_write_back_batch_size": "nothing is written back to the source",
     "prime_index_store": "the ids of the source are enumerated and kept by each run itself (the tool listed them and ended; this copies)",
@@ -55,10 +54,18 @@ def convert(text: str) -> Conversion:
         mapping_of(found, notes),
         merge=merge,
         follow=follow,
+        verify_batches=_verify_batches(found, action, notes),
     )
     _not_onto_itself(plan, action)
     then = (Plan(parquet, index),) if parquet is not None and index is not None else ()
     return Conversion(action, plan.with_(findings=tuple(notes)), bool(action == "copy" and found.flag("reset_mode")), then, secrets)
+
+
+def _verify_batches(found: Settings, action: str, notes: list[Finding]) -> bool:
+    wanted = bool(found.flag("run_validation_after_every_batch"))
+    if wanted and action != "copy":
+        notes.append(found.note("run_validation_after_every_batch", "is not needed: nothing is copied"))
+    return wanted and action == "copy"
 
 
 def _unknown(found: Settings, key: str) -> Finding:

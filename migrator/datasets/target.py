@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from migrator.datasets import locks, naming, staging
 from migrator.datasets import manifest as manifests
@@ -59,17 +60,23 @@ class Format(Protocol):
         """Return the pieces that ``batch`` becomes, and the records that these files cannot hold."""
 
 
+ReadPiece: TypeAlias = "Callable[[Place, abc.Sequence[StagedFile], Collection], Iterator[pa.RecordBatch]]"
+"""Yields the records of one piece, read back from all of its staged files."""
+
+
 class DatasetTarget:
     """A folder, or a bucket's prefix, that becomes a dataset when ``finish`` returns."""
 
-    def __init__(self, place: Place, form: Format, *, overwrite: bool = False) -> None:
+    def __init__(self, place: Place, form: Format, read: ReadPiece, *, overwrite: bool = False) -> None:
         self._place = place
         self._format = form
+        self._read = read
         self._overwrite = overwrite
         self._lock = threading.Lock()
         self._staged: dict[str, set[StagedFile]] | None = None
         self._dropped: tuple[Entry, ...] = ()
         self._run = ""
+        self._collection: Collection | None = None
         self._release: Callable[[], None] | None = None
         """Lets others write here."""
 
@@ -82,6 +89,7 @@ class DatasetTarget:
         Raise ``PlanError`` when the folder holds anything else and ``overwrite=true`` was not given.
         """
         self._place.check()
+        self._collection = collection
         columns = self._format.begin(collection, plan)
         identity = manifests.identity(plan)
         if self._release is None:
@@ -167,6 +175,14 @@ class DatasetTarget:
             failpoint("dataset.file_staged")
             yield file
 
+    def read_part(self, part: str) -> Iterator[pa.RecordBatch]:
+        """Yield the records staged as ``part``, decoded from its files as they are on the disk or in the bucket now."""
+        with self._lock:
+            files = sorted(self._index().get(part, ()), key=_piece)
+        for _, piece in itertools.groupby(files, _piece):
+            if self._collection is not None:
+                yield from self._read(self._place, list(piece), self._collection)
+
     def keep(self, parts: Mapping[str, int]) -> None:
         """Drop what was written under other parts than ``parts``, and check that these still hold their number of records."""
         self._complete_publication()
@@ -219,3 +235,7 @@ class DatasetTarget:
             release, self._release = self._release, None
         if release is not None:
             release()
+
+
+def _piece(file: StagedFile) -> tuple[str, int]:
+    return file.namespace, file.piece

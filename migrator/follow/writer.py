@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from migrator.follow.state import State
     from migrator.model import Changes
     from migrator.pipeline.prepare import Prepared
-    from migrator.pipeline.write import Writer
+    from migrator.pipeline.write import ChunkWriter
 
 
 @dataclass(frozen=True)
 class JournalWriter:
     """Writes chunks through ``inner``, but only what ``state`` does not know to be in the target."""
 
-    inner: Writer
+    inner: ChunkWriter
     journal: Journal
     state: State
     changes: Changes
@@ -51,7 +51,7 @@ class JournalWriter:
 
             written = self.inner(sending, part, (kinds != NEW)[kinds != UNCHANGED], intend)
             failpoint("sent")
-        whole = _whole(prepared, sending, written)
+        whole = replace(_whole(prepared, sending, written), verified=written.verified)
         if not intended or len(intended[0].batch) != len(written.batch):  # nothing was sent, or the store refused some
             self._save(part, whole, kinds[_rows_of(prepared, whole)], durable=bool(intended))
         return self._with_unread(whole)

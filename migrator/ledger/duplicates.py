@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migrator.ledger import progress
+from migrator.ledger.checkpoint import Checkpoint
 from migrator.model import Counts, Rejected, Split
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def resolve(ledger: Ledger, lease: Lease, *, policy: OnDuplicate) -> None:
     if known is None or known.sequence == 0:  # else a kill came between this commit and the next line
         rejected = tuple(_unequal(ledger, run, policy))
         counts = Counts(rejected=len(rejected), duplicate=-len(rejected))
-        progress.commit(ledger, lease, progress.Checkpoint(SPLIT, 0, "", 0, counts, {}, rejected))
+        progress.commit(ledger, lease, Checkpoint(SPLIT, 0, "", 0, counts, {}, rejected))
     progress.finish_split(ledger, lease, SPLIT)
 
 

@@ -4,66 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_64_hexdigest
 
 from migrator.digest import NamespaceDigest
 from migrator.errors import LedgerError
+from migrator.ledger import verified
+from migrator.ledger.checkpoint import SplitProgress
 from migrator.ledger.runs import Lease, fence
-from migrator.model import COUNT_NAMES, Counts, Rejected, Split
+from migrator.model import COUNT_NAMES, Counts, Split
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from migrator.ledger.checkpoint import Checkpoint
     from migrator.ledger.database import Ledger
-
-
-@dataclass(frozen=True)
-class Held:
-    """An occurrence of an id that the source holds more than once."""
-
-    key: str
-    """Identifies the id within the target, hex."""
-    hash: str
-    """128-bit hash of the record, hex."""
-    winner: bool
-    """Whether this occurrence is the one that was written."""
-    namespace: str
-    id: str
-    raw: str | None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One chunk, durably written to the target: what it held and where reading goes on."""
-
-    split_id: str
-    sequence: int
-    cursor: str
-    read: int
-    """Rows read in the selected namespaces, whether the filter matched them or not."""
-    counts: Counts
-    digests: Mapping[str, NamespaceDigest]
-    """Of what was written, per target namespace."""
-    rejected: Sequence[Rejected] = ()
-    held: Sequence[Held] = ()
-    seconds: float = 0.0
-    """How long the write took."""
-
-
-@dataclass(frozen=True)
-class SplitProgress:
-    """Where a split stands."""
-
-    split: Split
-    position: int
-    sequence: int
-    cursor: str | None
-    done: bool
-    counts: Counts
 
 
 def add_splits(ledger: Ledger, lease: Lease, splits: Sequence[Split], namespaces: Mapping[str, int]) -> None:
@@ -106,6 +63,8 @@ def commit(ledger: Ledger, lease: Lease, checkpoint: Checkpoint) -> None:
         advance = f"UPDATE splits SET sequence=sequence+1, cursor=?, chain=?, {additions} WHERE run=? AND split=?"  # noqa: S608 - names are ours
         db.execute(advance, (checkpoint.cursor, chain, *counts, run, split))
         _add_to_namespaces(db, run, checkpoint)
+        if checkpoint.verified:
+            verified.add(db, run, batches=1, records=checkpoint.verified)
         db.executemany("INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)", [(run, *row) for row in rejected])
         db.executemany("INSERT INTO held VALUES (?,?,?,?,?,?,?,?,?)", [(run, *row) for row in held])
 

@@ -61,6 +61,8 @@ class Move:
     stamps: bool = False
     follows: Literal["ids", "records"] | None = None
     """What each pass of a run that follows its source reads of all records; None of one that does not."""
+    reads_back: bool = False
+    """Whether each batch is looked up in the target once it is written."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ class Plan:
     """``records``, ``payload_bytes``, ``seconds``, ``basis``, the sentence saying where they come from, and ``cost`` (``migrator.costs``)."""
     shaped_for: Endpoint | None = None
     """The collection that is to load the files which this plan's target consists of: they get its columns."""
+    verify_batches: bool = False
+    """Whether each batch is read back from the target, and compared, before it counts as copied."""
 
     @property
     def in_place(self) -> bool:

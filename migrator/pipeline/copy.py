@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from migrator import retry
 from migrator.failpoints import failpoint
 from migrator.ledger import progress
+from migrator.ledger.checkpoint import Checkpoint
 from migrator.model import Counts
 from migrator.pipeline.prepare import Prepared, Rules, prepare
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from migrator.errors import TransientError
     from migrator.ledger import Ledger
-    from migrator.ledger.progress import SplitProgress
+    from migrator.ledger.checkpoint import SplitProgress
     from migrator.ledger.runs import Lease
     from migrator.model import Chunk, Split
     from migrator.pipeline.window import Window
@@ -114,9 +115,8 @@ def _write(job: Job, prepared: Prepared, part: str) -> tuple[Prepared, float]:
 def _commit(job: Job, where: SplitProgress, write: _Write) -> None:
     written, seconds = write.future.result()
     counts = Counts(written.scanned, len(written.batch) + written.kept, len(written.rejected), written.vanished, written.duplicate)
-    checkpoint = progress.Checkpoint(
-        where.split.id, write.sequence, written.cursor, written.read, counts, written.digests, written.rejected, written.held, seconds
-    )
+    place = (where.split.id, write.sequence, written.cursor, written.read)
+    checkpoint = Checkpoint(*place, counts, written.digests, written.rejected, written.held, seconds, written.verified)
     failpoint("before_commit")
     progress.commit(job.ledger, job.lease, checkpoint)
     failpoint("after_commit")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from migrator.digest import NamespaceDigest, RowHashes, hash_rows, namespace_digests
 from migrator.duplicates import Repeats, rows_of
-from migrator.ledger.progress import Held
+from migrator.ledger.checkpoint import Held
 from migrator.validate import problems, raw_record, reject
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Prepared:
     """``id`` and ``namespace`` in the target of records that are there and were not read, because the target holds them."""
     kept: int = 0
     """Records of ``unread`` whose digests are in ``digests``: they count as copied."""
+    verified: int = 0
+    """Records that were read back from the target and found as they were written."""
 
     @property
     def duplicate(self) -> int:

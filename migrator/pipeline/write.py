@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from migrator.protocols import Source, Target
 
 
+Rows: TypeAlias = "npt.NDArray[np.bool_]"
+Intend: TypeAlias = "Callable[[Prepared], None]"
+
+
+class ChunkWriter(Protocol):
+    """Writes a chunk as ``part`` and returns what was in fact written; see ``Writer``."""
+
+    def __call__(self, prepared: Prepared, part: str, ours: Rows | None = None, intend: Intend | None = None) -> Prepared: ...
+
+
 @dataclass(frozen=True)
 class Writer:
     """Writes chunks to one target under a plan's rule for ids that are there already."""
@@ -39,7 +49,7 @@ class Writer:
     everywhere: tuple[str, ...] = ()
     """The target's namespaces where an id can be in one of them only: then it is looked up in all."""
 
-    def __call__(self, prepared: Prepared, part: str, ours: npt.NDArray[np.bool_] | None = None, intend: Callable[[Prepared], None] | None = None) -> Prepared:
+    def __call__(self, prepared: Prepared, part: str, ours: Rows | None = None, intend: Intend | None = None) -> Prepared:
         """Write ``prepared`` as ``part`` and return what was in fact written.
 
         Rows of ``ours`` are this run's own in the target, so no rule about ids that are there holds for them. ``intend`` is told
@@ -62,19 +72,19 @@ class Writer:
             return prepared.without(~named(prepared.batch, refused), rejected=tuple(replace(record, refused=True) for record in refusal.rejected))
         return prepared
 
-    def _unless_present(self, prepared: Prepared, present: Source, own: npt.NDArray[np.bool_] | None) -> Prepared:
+    def _unless_present(self, prepared: Prepared, present: Source, own: Rows | None) -> Prepared:
         """Leave out ids the target holds with other content (or at all, when only new ones are wanted); fail if told to."""
         conflicting: set[tuple[str, str]] = set()
-        ours = dict(zip(_names(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
+        ours = dict(zip(names_of(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
         for namespace in self.everywhere or pc.unique(prepared.batch.column("namespace")).to_pylist():
             sought = {name: (space, name) for space, name in ours if self.everywhere or space == namespace}
             ids = list(sought)
             found = retry.call(lambda ids=ids, namespace=namespace: present.fetch(ids, namespace), stop=self.stop)  # type: ignore[misc]
             # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
-            theirs = dict(zip(_names(found), map(bytes, hash_rows(found).rows), strict=True))
+            theirs = dict(zip(names_of(found), map(bytes, hash_rows(found).rows), strict=True))
             conflicting |= {sought[name[1]] for name, digest in theirs.items() if self.new_only or ours.get(name) != digest}
         if own is not None:
-            conflicting -= set(_names(prepared.batch.filter(pa.array(own))))
+            conflicting -= set(names_of(prepared.batch.filter(pa.array(own))))
         if conflicting and self.on_conflict == "fail":
             namespace, record = min(conflicting)
             raise PermanentError(
@@ -85,10 +95,11 @@ class Writer:
         return prepared.without(~named(prepared.batch, conflicting), present=len(conflicting)) if conflicting else prepared
 
 
-def _names(batch: pa.RecordBatch) -> list[tuple[str, str]]:
+def names_of(batch: pa.RecordBatch) -> list[tuple[str, str]]:
+    """Return (namespace, id) of each row."""
     return list(zip(batch.column("namespace").to_pylist(), batch.column("id").to_pylist(), strict=True))
 
 
-def named(batch: pa.RecordBatch, names: abc.Set[tuple[str, str]]) -> npt.NDArray[np.bool_]:
+def named(batch: pa.RecordBatch, names: abc.Set[tuple[str, str]]) -> Rows:
     """Return which rows have one of the (namespace, id) ``names``."""
-    return np.fromiter((name in names for name in _names(batch)), np.bool_, len(batch))
+    return np.fromiter((name in names for name in names_of(batch)), np.bool_, len(batch))

@@ -19,7 +19,7 @@ from migrator.protocols.offering import (
     Switchable,
 )
 from migrator.protocols.reading import KeyScanner, Known, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
-from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
+from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, PartReader, Shapeable, Shaper, Target
 
 __all__ = [
     "Aliased",
@@ -38,6 +38,7 @@ __all__ = [
     "Lagging",
     "Logged",
     "PartKeeper",
+    "PartReader",
     "Priced",
     "Repeating",
     "Scalable",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -68,6 +68,14 @@ class PartKeeper(Protocol):
         ``parts`` holds the records of each part that a checkpoint covers. Without this call a part written by a killed run, whose
         records the resumed run wrote under other names, would be there twice. Raise ``PermanentError`` when a part does not hold its records.
         """
+
+
+@runtime_checkable
+class PartReader(Protocol):
+    """A target in which nothing can be looked up before it is finished, but which can read back what was written as one part."""
+
+    def read_part(self, part: str) -> Iterator[pa.RecordBatch]:
+        """Yield the records of ``part`` as they are kept now. Raise ``UnreadableSourceError`` or ``PermanentError`` when they are damaged or gone."""
 
 
 @runtime_checkable

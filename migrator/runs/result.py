@@ -14,7 +14,7 @@ from migrator.errors import MigratorError
 from migrator.ledger import passes, progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
-from migrator.runs import lag, scopes
+from migrator.runs import batches, lag, scopes
 from migrator.verify.report import render_report
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _answer(attempt: Attempt, found: Comparison, counts: Counts) -> dict[str, An
         "findings": [asdict(finding) for finding in attempt.plan.findings],
         "seconds": seconds,
         "phases": _durations(attempt.phases),
+        "verified_batches": batches.counted(attempt),
         "records_per_second": counts.scanned / seconds if seconds else 0.0,
         "finished": time.time(),
         "plan": to_data(attempt.plan),

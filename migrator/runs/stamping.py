@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from migrator.model import Endpoint
-    from migrator.pipeline.write import Writer
+    from migrator.pipeline.write import ChunkWriter
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
 
@@ -84,7 +84,7 @@ def stampable(source: Source, endpoint: Endpoint) -> Stampable:
     return source
 
 
-def stamped(attempt: Attempt, source: Source, write: Writer) -> tuple[Writer | JournalWriter, Callable[[str, int], None] | None]:
+def stamped(attempt: Attempt, source: Source, write: ChunkWriter) -> tuple[ChunkWriter | JournalWriter, Callable[[str, int], None] | None]:
     """Return how a run without follow writes its chunks, and what stamps them once they are committed."""
     journal = Journal(attempt.folder / "journal") if attempt.plan.stamp else None
     if journal is None or (stamps := stamper(attempt, source, journal, keeps_journal=False)) is None:

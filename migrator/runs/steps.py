@@ -22,6 +22,7 @@ from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
 from migrator.pipeline.write import Writer
 from migrator.protocols import Claimable, Deletable, Lagging, PartKeeper, Versioned
+from migrator.runs import batches
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from migrator.model import Collection, LoadProgress, Plan
     from migrator.pipeline.prepare import Prepared
+    from migrator.pipeline.write import ChunkWriter
     from migrator.protocols import Source, Target
     from migrator.runs.context import Attempt
     from migrator.transform import Transform
@@ -167,8 +169,14 @@ def records_of(plan: Plan) -> int:
 
 
 @contextmanager
-def writing(attempt: Attempt, target: Target) -> Iterator[Writer]:
-    """Open what a writer needs: the target, and the target as a source when ids must be looked up in it first."""
+def writing(attempt: Attempt, target: Target) -> Iterator[ChunkWriter]:
+    """Open what a writer needs: the target, and the target as a source when ids must be looked up in it first, or batches afterwards."""
+    with _writer(attempt, target) as writer, batches.read_back(attempt, target, writer) as write:
+        yield write
+
+
+@contextmanager
+def _writer(attempt: Attempt, target: Target) -> Iterator[Writer]:
     plan = attempt.plan
     if plan.on_conflict == "upsert" and not plan.new_only:
         yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)

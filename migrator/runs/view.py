@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from migrator.configs import to_data
-from migrator.ledger import progress
+from migrator.ledger import progress, verified
 from migrator.ledger import runs as rows
 from migrator.ledger.duplicates import SPLIT
 from migrator.runs import lag
@@ -85,7 +85,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
         }
         | _batches(ledger, run)
         | _follow(ledger, row, running=running)
-        | _noted(row)
+        | _noted(ledger, row)
     )
 
 
@@ -100,10 +100,14 @@ def _staged(row: Row) -> bool:
     return row["kind"] == "copy" and bool(json.loads(row["plan"]).get("route") == "staged")
 
 
-def _noted(row: Row) -> dict[str, Any]:
-    """Return the aliases the run moved, and with staged files how far the target's own load of them is, None before it has begun."""
+def _noted(ledger: Ledger, row: Row) -> dict[str, Any]:
+    """Return the aliases the run moved, the batches it read back if it was to, and with staged files how far the target's own load of them is.
+
+    The last is None before it has begun.
+    """
     facts = json.loads(row["facts"])
     found = {"aliases": facts.get("aliases", {})}
+    found["verified_batches"] = verified.counts(ledger, row["run"]) if json.loads(row["plan"]).get("verify_batches") else None
     if _staged(row):
         seen = facts.get("load")
         found["load"] = seen and {name: value for name, value in seen.items() if name != "since"}

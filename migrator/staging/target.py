@@ -13,13 +13,13 @@ from migrator.connectors import connector, opened_target
 from migrator.errors import ConfigError, MigratorError, RejectedRecordsError
 from migrator.failpoints import failpoint
 from migrator.model import Rejected
-from migrator.protocols import BulkLoader, BulkShaping, Claimable, Holding, PartKeeper, Shapeable, StagingArea
+from migrator.protocols import BulkLoader, BulkShaping, Claimable, Holding, PartKeeper, PartReader, Shapeable, StagingArea
 from migrator.staging import load
 from migrator.staging.notes import Notes
 from migrator.staging.standing import StandingFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from migrator.model import Capabilities, Collection, Endpoint, LoadUnit, Plan
@@ -150,6 +150,12 @@ class StagedTarget:
         message = "a bulk load takes the folder's name for the namespace, and no folder can have this one's"
         rejected = [Rejected(row["namespace"], row["id"], "namespace_unspellable", "namespace", message) for row in batch.filter(refused).to_pylist()]
         raise RejectedRecordsError(f"{len(rejected)} records have a namespace that no folder can be named after", rejected, fix="use --route direct for them")
+
+    def read_part(self, part: str) -> Iterator[pa.RecordBatch]:
+        """Yield the records of the files of ``part``: the target itself has none of them before they are loaded."""
+        if not isinstance(self._staging, PartReader):
+            raise ConfigError("the staged files cannot be read back before they are loaded", fix="leave out --verify-batches", code="batches_unreadable")
+        return self._staging.read_part(part)
 
     def keep(self, parts: Mapping[str, int]) -> None:
         """Drop the files of other parts than ``parts``."""

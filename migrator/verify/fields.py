@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from migrator.digest import equal_numbers
 from migrator.records import dump_json
+from migrator.row_bytes import equal_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -473,3 +473,25 @@ def test_a_plan_file_is_held_against_the_stores_of_today(tmp_path, capsys) -> No
     assert main(["run", str(tmp_path / "plan.yaml"), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "target_has_foreign_records"
     assert len(memory.COLLECTIONS["target"].live()) == 1
+
+
+@pytest.mark.parametrize("words", [["copy", "memory:source", "memory:target"], ["run", "plan.yaml"]], ids=lambda words: words[0])
+def test_batches_read_back_are_counted(run, words):
+    memory.COLLECTIONS["source"] = memory.Table(3)
+    memory.COLLECTIONS["source"].append(numbered(30))
+    assert run("plan", "memory:source", "memory:target", "--batch", "10", "--workers", "1", "-o", "plan.yaml").code == 0
+    batched = ["--batch", "10", "--workers", "1"] if words[0] == "copy" else []
+    answer = run(*words, *batched, "--verify-batches", "--json")
+    counted = {"batches": 3, "records": 30, "differences": 0}
+    assert (answer.code, answer.json["verified_batches"]) == (0, counted)
+    assert run("status", answer.json["run"], "--json").json["verified_batches"] == counted
+    assert "3 batches read back, 30 records; 0 differed at first" in run("status", answer.json["run"]).out
+
+
+def test_a_plan_file_keeps_that_batches_are_read_back(run):
+    memory.COLLECTIONS["source"] = memory.Table(3)
+    memory.COLLECTIONS["source"].append(numbered(5))
+    assert run("plan", "memory:source", "memory:target", "--verify-batches", "-o", "plan.yaml").code == 0
+    assert run("run", "plan.yaml", "--json").json["verified_batches"]["records"] == 5
+    Path("plan.yaml").write_text(Path("plan.yaml").read_text().replace("verify_batches: true", "verify_batches: perhaps"))
+    run("run", "plan.yaml").is_error(2, "verify_batches: 'perhaps' is not a valid value")

@@ -10,7 +10,7 @@ import pytest
 from migrator import endpoints
 from migrator.connectors import connector
 from migrator.errors import ConfigError, PlanError
-from migrator.protocols import Deletable, PartKeeper, Searchable
+from migrator.protocols import Deletable, PartKeeper, PartReader, Searchable
 from tests.contract.kit import (
     abilities_of,
     assert_same,
@@ -18,6 +18,7 @@ from tests.contract.kit import (
     hard_batch,
     plan_to,
     read_all,
+    rows_of,
     source_of,
     target_of,
     write_all,
@@ -59,6 +60,24 @@ def test_one_id_in_two_namespaces(target_store, endpoint):
     batches = [batch_of([{"id": "a", "values": [1, 2, 3], "namespace": name, "metadata": {"in": name}}]) for name in ("one", "two")]
     write_all(endpoint, batches)
     assert_same(target_store.read_back(endpoint), batches, target_store)
+
+
+def test_parts_are_read_back_before_they_are_finished(target_store, endpoint):
+    names = ["", "a", "日本", "a"]
+    several = target_store.adapt(batch_of([{"id": f"n{place}", "values": [1, 2, place], "namespace": name} for place, name in enumerate(names)]))
+    sparse = target_store.adapt(batch_of([{"id": "s", "values": [1, 2, 3], "sparse_values": {"indices": [9, 0], "values": [0.1, 2.5]}}, {"id": "t"}]))
+    parts = [hard_batch(abilities_of(endpoint)), several, sparse]
+    with target_of(endpoint) as target:
+        if not isinstance(target, PartReader):
+            pytest.skip("its records can be looked up by id")
+        target.prepare(collection_of(parts, metric="dotproduct"), plan_to(endpoint))
+        for number, batch in enumerate(parts):
+            target.write(batch, f"s.{number}")
+        for number, batch in enumerate(parts):
+            assert_same([row for found in target.read_part(f"s.{number}") for row in rows_of(found)], [batch], target_store)
+        target.write(numbered(2), "s.1")
+        assert_same([row for found in target.read_part("s.1") for row in rows_of(found)], [numbered(2)], target_store)
+        assert list(target.read_part("s.9")) == []
 
 
 def test_integer_ids_are_exact(target_store, endpoint):

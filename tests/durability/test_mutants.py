@@ -16,6 +16,7 @@ from migrator.connectors import memory
 from migrator.datasets import places
 from migrator.errors import RunBusyError
 from migrator.ledger import Ledger, progress, runs
+from migrator.ledger.checkpoint import Checkpoint
 from migrator.model import Counts, Split
 from migrator.pipeline import copy, prepare, write
 from migrator.service import PlanOptions, Service
@@ -92,7 +93,7 @@ def stale_commit(path: Path) -> None:
         progress.add_splits(ledger, old, [Split("s", None, {})], {})
         runs.begin(ledger, "r", "copying")
         with pytest.raises(RunBusyError):
-            progress.commit(ledger, old, progress.Checkpoint("s", 0, "c", 0, Counts(), {}))
+            progress.commit(ledger, old, Checkpoint("s", 0, "c", 0, Counts(), {}))
     finally:
         ledger.close()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.dataset as ds
 import pytest
 
-from bench import baseline, data, measure
+from bench import baseline, data, measure, proving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,3 +58,28 @@ def test_the_baseline_writes_the_rows_of_the_index(tmp_path: Path) -> None:
     written = ds.dataset(tmp_path / "out", format="parquet").to_table()
     order = np.argsort(np.array(written["id"].to_pylist(), np.int64))
     assert np.array_equal(np.stack(written["values"].to_numpy())[order], rows)
+
+
+def test_datasets_of_the_same_numbers_differ_where_they_are_told_to(tmp_path: Path) -> None:
+    for name, changed in (("same", 0), ("source", 0), ("target", 3)):
+        proving.make(str(tmp_path / name), 1_000, 8, changed, metadata=True)
+    assert proving.read(f"parquet:{tmp_path}/source", f"parquet:{tmp_path}/target")["records"] == 2_000
+    said = {name: measure.run(["-m", "bench.proving", "count", *_ends(tmp_path, name)], measure.environment(tmp_path)).said for name in ("same", "target")}
+    assert {name: found["differences"] for name, found in said.items()} == {"same": 0, "target": 3}
+    assert said["same"]["hashed"] >= said["same"]["read"] == 2_000
+
+
+def _ends(folder: Path, target: str) -> tuple[str, str]:
+    return f"parquet:{folder}/source", f"parquet:{folder}/{target}"
+
+
+def test_a_copy_without_digests_is_still_a_copy(tmp_path: Path) -> None:
+    data.make_flat_index(tmp_path / "flat.index", 500, 8)
+    for how in ("digests", "none"):
+        words = ["-m", "bench.proving", "copy", f"faiss:{tmp_path}/flat.index", f"parquet:{tmp_path}/{how}", how]
+        assert measure.run(words, measure.environment(tmp_path)).said["copying"] > 0
+        assert ds.dataset(tmp_path / how / "__default__", format="parquet").count_rows() == 500
+
+
+def test_processor_time_counts_that_of_children() -> None:
+    assert measure.run(["-c", "sum(range(10**7)); print('{}')"], {}).processor > 0.05

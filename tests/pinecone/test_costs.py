@@ -94,6 +94,11 @@ def test_looking_ids_up_reads_what_the_target_has():
     assert (none["look up what the target has", "move"], none["egress", "move"]) == (1_000, 3.5)
 
 
+def test_reading_batches_back_is_a_fetch_of_all():
+    found = lines(None, reads_back=True)
+    assert (found["read each batch back", "move"], found["egress", "move"]) == (100_000, 7.0)
+
+
 def test_stamps_are_updates_of_the_source():
     assert lines(target=None, stamps=True)["mark the source's records", "move"] == 5 * MILLION
     assert lines(target=None, stamps=True, record_bytes=8_200)["mark the source's records", "move"] == 9 * MILLION

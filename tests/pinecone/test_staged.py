@@ -115,6 +115,15 @@ def test_everything_arrives_by_one_import(full, service, staged, folder):
     assert "the target says it loaded 160 records, 160 were staged" in log(service, run)
 
 
+def test_batches_are_read_back_from_the_files_before_they_are_imported(full, service, staged):
+    plan = staged(verify_batches=True)
+    assert "batches_read_from_files" in [finding.code for finding in plan.findings]
+    run = service.start(plan)
+    assert service.wait(run, 60)["status"] == "proven", log(service, run)
+    found = service.status(run)["verified_batches"]
+    assert (found["records"], found["differences"]) == (160, 0)
+
+
 @pytest.mark.server
 def test_by_way_of_a_real_bucket(full, service, staged, s3_server, monkeypatch):
     monkeypatch.setenv(ACCESS_VARIABLE, s3_server.access_key)

@@ -55,6 +55,13 @@ def test_the_command_is_the_plan_s(app, ends, service):
     assert command(service.plan(*ends, options)) in [block.value for block in app.code]
 
 
+def test_batches_can_be_read_back(app, ends, service):
+    planned(app, ends)
+    app.toggle(key="plan_verify_batches").set_value(True).run()
+    assert command(service.plan(*ends, PlanOptions(verify_batches=True))) in [block.value for block in app.code]
+    assert "ach batch is read back from the target before it counts as copied" in shown(app)
+
+
 @pytest.mark.parametrize("text", ['{"year": ', "[1]", '{"year": {"$nope": 1}}'])
 def test_a_bad_filter_is_one_message_and_no_start(app, ends, text):
     planned(app, ends)

@@ -56,6 +56,19 @@ def test_rejected_records_are_named_with_their_reasons(app, service, target, tmp
     assert sorted(zip(table["id"], table["code"], table["field"], strict=True)) == [("id-5", "not_finite", "values"), ("id-77", "not_finite", "values")]
 
 
+def test_batches_that_were_read_back_are_counted(app, service, target, tmp_path):
+    copied(service, index(tmp_path / "s"), target, batch=100, workers=1, verify_batches=True)
+    goto(app, "run")
+    assert {metric.label: metric.value for metric in app.metric}["Batches verified"] == "3"
+    assert "300 records as they were written" in shown(app)
+
+
+def test_a_run_that_reads_no_batch_back_has_no_such_figure(app, service, target, tmp_path):
+    copied(service, index(tmp_path / "s"), target)
+    goto(app, "run")
+    assert "Batches verified" not in [metric.label for metric in app.metric]
+
+
 def test_a_failed_run_says_why_and_can_be_resumed(app, service, target, tmp_path):
     run = failed(service, target, tmp_path / "s")
     goto(app, "run")

@@ -86,7 +86,8 @@ def test_the_keys_of_the_code():
     assert plan.mapping == Mapping("english")
     assert (plan.follow, plan.merge, plan.stamp) == (Follow(interval=5.0), True, False)
     assert (found.action, found.reset_first, found.then) == ("copy", False, ())
-    for key in ("batch_size", "run_validation_after_every_batch", "parquet_write_back_batch_size", "metadata_field_to_namespace_from", "api_key"):
+    assert plan.verify_batches
+    for key in ("batch_size", "parquet_write_back_batch_size", "metadata_field_to_namespace_from", "api_key"):
         assert key in notes(found)
 
 
@@ -98,6 +99,16 @@ def test_the_names_of_the_readme():
     assert found.plan.mapping == Mapping(None, "category")
     assert (found.plan.follow, found.plan.merge, found.action, found.reset_first) == (None, False, "copy", False)
     assert "VERIFY_MODE is not needed" in notes(found)
+
+
+@pytest.mark.parametrize("key", ["run_validation_after_every_batch", "RUN_VALIDATION_AFTER_EVERY_BATCH"])
+def test_validation_after_every_batch(key):
+    assert plan(**{key: True}).verify_batches
+    assert not plan(**{key: False}).verify_batches
+    assert not plan().verify_batches
+    compared = convert({**PLAIN, key: True, "verify_only": True})
+    assert not compared.plan.verify_batches
+    assert f"{key} is not needed: nothing is copied" in notes(compared)
 
 
 def test_api_keys_are_nowhere_but_in_the_secrets():

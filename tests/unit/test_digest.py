@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator import digest, records
+from migrator import digest, records, row_bytes
 from tests.unit.batches import batch_of, numbered, rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 BASE = {
     "id": "a",
@@ -31,6 +29,18 @@ def digest_of(*batches: pa.RecordBatch) -> digest.Digest:
         hashes = digest.hash_rows(batch)
         total.add(hashes, digest.namespace_digests(hashes, batch.column("namespace")))
     return total
+
+
+def one_by_one(row: dict[str, object]) -> tuple[int, bytes]:
+    """Return a record's key and hash, computed as the module's first lines say, from nothing but the record: ledgers hold such hashes."""
+    key = seed = xxhash.xxh3_64_intdigest(str(row["id"]).encode(), xxhash.xxh3_64_intdigest(str(row["namespace"]).encode()))
+    if (text := records.canonical_metadata(row["metadata"])) is not None:
+        seed = xxhash.xxh3_64_intdigest(row_bytes.equal_numbers(text.encode()), seed)
+    if (sparse := row["sparse_values"]) is not None:
+        pairs = sorted(zip(sparse["indices"], sparse["values"], strict=True), key=lambda pair: pair[0])
+        indices, weights = np.array([i for i, _ in pairs], np.uint32), np.array([w for _, w in pairs], np.float32)
+        seed = xxhash.xxh3_64_intdigest(b"\0" + indices.tobytes() + weights.tobytes(), seed)
+    return key, xxhash.xxh3_128_digest(np.array(row["values"], np.float32).tobytes(), seed)
 
 
 def row_hash(row: dict[str, object]) -> bytes:
@@ -150,6 +160,42 @@ def test_a_slice_hashes_like_the_rows_it_shows():
 def test_records_without_dense_vectors_hash():
     batch = batch_of([{"id": "a", "sparse_values": {"indices": [1], "values": [1.0]}}, {"id": "b", "sparse_values": {"indices": [2], "values": [1.0]}}], 0)
     assert len({bytes(row) for row in digest.hash_rows(batch).rows}) == 2
+
+
+spelled = st.sampled_from(["1.0", "-0", "0.10", "1e3", "a.0", "e", "1E", "-0.0", "x", "5"]) | st.floats(allow_nan=False, allow_infinity=False)
+drawn = st.one_of(rows, st.builds(lambda row, value: {**row, "metadata": {"v": value, "w": [value]}}, rows, spelled))
+
+
+@given(st.lists(drawn, min_size=1, max_size=12), st.data())
+def test_a_batch_hashes_as_its_records_do_one_by_one(found, data):
+    first = data.draw(st.integers(0, len(found) - 1))
+    last = data.draw(st.integers(first + 1, len(found)))
+    if data.draw(st.booleans()):
+        found = [{**row, "namespace": found[0]["namespace"]} for row in found]
+    hashes = digest.hash_rows(batch_of(found).slice(first, last - first))
+    assert [(int(key), row.tobytes()) for key, row in zip(hashes.keys, hashes.rows, strict=True)] == [one_by_one(row) for row in found[first:last]]
+
+
+def test_an_index_that_is_there_twice_keeps_the_order_of_its_weights():
+    twice = {"indices": [9, 3, 9, 3], "values": [0.25, 0.5, 0.75, 1.0]}
+    plain = {**BASE, "sparse_values": None}
+    batch = batch_of([plain, {**BASE, "sparse_values": twice}, {**BASE, "sparse_values": {"indices": [], "values": []}}])
+    expected = [None, b"\0" + np.array([3, 3, 9, 9], "<u4").tobytes() + np.array([0.5, 1.0, 0.25, 0.75], "<f4").tobytes(), b"\0"]
+    assert row_bytes.sparse_bytes(batch.column("sparse_values")) == expected
+
+
+def test_a_sparse_vector_that_is_none_is_no_hash():
+    kind = records.SPARSE_TYPE
+    with pytest.raises(ValueError, match="as many indices as values"):
+        row_bytes.sparse_bytes(pa.array([{"indices": [1, 2], "values": [1.0]}], kind))
+    with pytest.raises(ValueError, match="a null among its values"):
+        row_bytes.sparse_bytes(pa.array([{"indices": [1], "values": [None]}], kind))
+
+
+@pytest.mark.parametrize(("names", "only"), [(["a", "a"], "a"), (["", ""], ""), (["ab", "ba"], None), (["a", "aa", "a"], None), (["", "a"], None), ([], None)])
+def test_the_only_name_of_a_column(names, only):
+    assert row_bytes.only_name(pa.array(names, pa.string())) == only
+    assert row_bytes.only_name(pa.array(["zz", *names, "b"], pa.string()).slice(1, len(names))) == only
 
 
 def test_an_empty_batch_adds_nothing():

@@ -13,7 +13,7 @@ import pytest
 from migrator.digest import NamespaceDigest
 from migrator.errors import ConfigError, LedgerError, RunBusyError
 from migrator.ledger import Ledger, duplicates, progress, runs
-from migrator.ledger.progress import Checkpoint, Held
+from migrator.ledger.checkpoint import Checkpoint, Held
 from migrator.model import Counts, Rejected, Split
 
 

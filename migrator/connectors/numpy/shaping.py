@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.connectors.numpy import npy
+from migrator.connectors.numpy.staged import read_piece
 from migrator.datasets.folders import by_namespace, check_namespaces, without_long_namespaces
 from migrator.datasets.target import DatasetTarget, Piece
 from migrator.model import ColumnRoles, Rejected
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from migrator.datasets.places import Place
+    from migrator.datasets.staging import StagedFile
     from migrator.model import Collection, Plan
     from migrator.protocols import Shaper
 
@@ -85,10 +87,15 @@ class NumpyTarget(DatasetTarget):
 
     def __init__(self, place: Place, *, overwrite: bool) -> None:
         self._numpy = NumpyFormat()
-        super().__init__(place, self._numpy, overwrite=overwrite)
+        super().__init__(place, self._numpy, self._read_piece, overwrite=overwrite)
 
     def shape_with(self, shaper: Shaper) -> None:
         self._numpy.shaper = shaper
+
+    def _read_piece(self, place: Place, files: Sequence[StagedFile], collection: Collection) -> Iterator[pa.RecordBatch]:
+        if self._numpy.shaper is None:  # pragma: no cover - the target begins first
+            raise RuntimeError("the format was not begun")
+        return read_piece(place, files, collection.dimension, self._numpy.shaper.roles)
 
 
 def _without_padding(batch: pa.RecordBatch, *names: str) -> tuple[pa.RecordBatch, list[Rejected]]:

@@ -10,6 +10,7 @@ from migrator.connectors.parquet.discover import find
 from migrator.connectors.parquet.encode import ParquetFormat
 from migrator.connectors.parquet.examination import examine
 from migrator.connectors.parquet.source import ParquetSource
+from migrator.connectors.parquet.staged import read_piece
 from migrator.connectors.parquet.vectors import CODECS
 from migrator.datasets import addresses, locks
 from migrator.datasets.buckets import BUCKET_OPTIONS
@@ -48,7 +49,7 @@ def open_target(endpoint: Endpoint) -> DatasetTarget:
     compression = endpoint.options.get("compression", "none")
     if compression not in CODECS:
         raise ConfigError(f"compression={compression} is unknown", fix=f"use one of: {', '.join(CODECS)}", code="bad_option")
-    return DatasetTarget(place_of(endpoint), ParquetFormat(compression), overwrite=endpoints.flag(endpoint, "overwrite"))
+    return DatasetTarget(place_of(endpoint), ParquetFormat(compression), read_piece, overwrite=endpoints.flag(endpoint, "overwrite"))
 
 
 def files(endpoint: Endpoint) -> Iterator[StoredFile]:

@@ -77,6 +77,8 @@ def _target(move: Move, kind: str) -> Iterator[Charge]:
         yield _read_units(
             "look up what the target has", max(math.ceil(_found(move) / prices.FETCHED_A_READ_UNIT), math.ceil(_records(move) / limits.FETCH_IDS))
         )
+    if kind == _SERVERLESS and move.reads_back:
+        yield _read_units("read each batch back", _fetch_units(move))
     if kind not in _BY_USE:
         return
     if move.staged:
@@ -91,7 +93,8 @@ def _target(move: Move, kind: str) -> Iterator[Charge]:
 def _egress(move: Move, source: str, target: str) -> Iterator[Charge]:
     """Yield what leaves the region: the source read once, and again each pass; the target looked up and read back."""
     looked_up = _found(move) * move.record_bytes / prices.GB if move.looks_up else 0.0
-    leaving = (_gigabytes(move) if source in _BY_USE else 0.0) + (_gigabytes(move) + looked_up if target in _BY_USE else 0.0)
+    back = _gigabytes(move) * (1 + move.reads_back) + looked_up
+    leaving = (_gigabytes(move) if source in _BY_USE else 0.0) + (back if target in _BY_USE else 0.0)
     if leaving:
         yield Charge("egress", "move", leaving, "GB", prices.EGRESS.name, prices.FREE_EGRESS.name)
     if source in _BY_USE and move.follows == "records":
