@@ -52,6 +52,8 @@ class PlanOptions:
     staging: str | None = None
     """The endpoint that the staged route writes to first."""
     executor: Literal["local", "ray"] = "local"
+    keep_overwritten: bool = False
+    """Whether what the run overwrites is kept for a rollback."""
 
 
 def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None, prices: Path | None = None) -> Plan:
@@ -122,6 +124,7 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         new_only=options.new_only,
         follow=options.follow,
         stamp=options.stamp,
+        keep_overwritten=options.keep_overwritten,
     )
 
 

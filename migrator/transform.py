@@ -131,11 +131,14 @@ class Transform:
 
     def look_up(self, source: Source, ids: Sequence[str], namespaces: Iterable[str]) -> pa.RecordBatch:
         """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, routed."""
+        found = self.originals(source, ids, namespaces)
+        return self.route(found if (mask := self.routable(found)) is None else found.filter(pa.array(mask)))
+
+    def originals(self, source: Source, ids: Sequence[str], namespaces: Iterable[str]) -> pa.RecordBatch:
+        """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, as the source has them."""
         wanted = [name for name in map(self._origin, ids) if name is not None]
         found = [source.fetch(wanted, namespace) for namespace in namespaces] if wanted else []
-        if not found:
-            return empty_batch(source.describe().dimension)
-        return pa.concat_batches([self.route(batch if (mask := self.routable(batch)) is None else batch.filter(pa.array(mask))) for batch in found])
+        return pa.concat_batches(found) if found else empty_batch(source.describe().dimension)
 
     def _origin(self, id_: str) -> str | None:
         """Return the source's id that becomes ``id_``, None when none does."""

@@ -61,7 +61,7 @@ _FIELDS = {
 }
 """The types, or the values, that the parts' fields may have; the others are texts."""
 _PLACES = ("staging", "shaped_for")
-_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only", "stamp")
+_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only", "stamp", "keep_overwritten")
 
 
 def to_data(plan: Plan) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def from_data(data: Any) -> Plan:
 
 
 def _typed(name: str, value: Any) -> Any:
-    if name in ("merge", "accept_lossy", "new_only", "stamp"):
+    if name in ("merge", "accept_lossy", "new_only", "stamp", "keep_overwritten"):
         valid = isinstance(value, bool)
     elif name in ("batch", "workers"):
         valid = (value is None and name == "batch") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)

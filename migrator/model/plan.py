@@ -87,6 +87,8 @@ class Plan:
     """``records``, ``payload_bytes``, ``seconds``, ``basis``, the sentence saying where they come from, and ``cost`` (``migrator.costs``)."""
     shaped_for: Endpoint | None = None
     """The collection that is to load the files which this plan's target consists of: they get its columns."""
+    keep_overwritten: bool = False
+    """Whether records of the target that the run writes over are kept, so that a rollback brings them back."""
 
     @property
     def in_place(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from migrator.ledger import progress
 from migrator.ledger.duplicates import resolve
 from migrator.planning import check
-from migrator.runs import following, prove, stamping, steps, writes
+from migrator.runs import following, prove, stamping, steps, undoing, writes
 
 if TYPE_CHECKING:
     from migrator.runs.context import Attempt
@@ -31,7 +31,7 @@ def copy(attempt: Attempt) -> str:
         writes.remember(attempt, source, collection)
         rules = steps.rules_of(attempt, source, collection)
         attempt.phase("copying", "copying")
-        with steps.writing(attempt, target) as write:
+        with undoing.writer(attempt, target, plan) as write:
             steps.copy_splits(attempt, source, rules, *stamping.stamped(attempt, source, write))
         written = writes.noticed(attempt, source, steps.count_again(attempt, source))
         attempt.phase("finishing", "making the target ready")

@@ -15,7 +15,7 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, prove, steps
+from migrator.runs import drive, prove, repair, steps
 from migrator.runs.context import Attempt, StopRequestedError
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     from migrator.model import Plan
 
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
-_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {("copy", "verify"): drive.prove_again, ("verify", "verify"): prove.pair}
+_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
+    ("copy", "verify"): drive.prove_again,
+    ("verify", "verify"): prove.pair,
+    ("copy", "repair"): repair.repair_copy,
+    ("verify", "repair"): repair.repair_pair,
+}
 """What can be done with a finished run of a kind, by name."""
+_STOPPED = {
+    "verify": "the proof was stopped; the earlier one stands",
+    "repair": "the repair was stopped; what it wrote stays, and the next one goes on",
+}
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 """What a proof can come to."""
 NICE = 10
@@ -75,7 +84,9 @@ class Manager:
         work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
-        thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True)
+        thread = threading.Thread(
+            target=self._drive, args=(run, work, (again, standing), started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True
+        )
         with self._lock:
             if (known := self._threads.get(run)) is not None and known.is_alive():
                 raise self._busy(run)
@@ -88,15 +99,17 @@ class Manager:
         if failure:
             raise failure[0]
 
-    def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError], *, finish: bool) -> None:
+    def _drive(
+        self, run: str, work: Callable[[Attempt], str], again: tuple[str, str], started: threading.Event, failure: list[MigratorError], *, finish: bool
+    ) -> None:
         if self._yielding:
             _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
                 lease = rows.begin(self.ledger, run, "preparing", finish=finish)
                 started.set()
-                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
-                self._finish(attempt, work, standing)
+                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown, again=again[0])
+                self._finish(attempt, work, again[1])
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
             if run not in self._left:  # else it ended before, and what it meets since is nobody's
@@ -192,7 +205,8 @@ def _let_others_go_first() -> None:
 
 def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
     if standing and status not in PROVEN_OR_NOT:
-        stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
+        message = _STOPPED.get(attempt.again, "it was stopped; the proof before it stands")
+        stopped = {"code": "interrupted", "message": message, "fix": "start it again", "exit_code": "130"}
         status, error = standing, error or stopped
     rows.end(attempt.ledger, attempt.lease, status, error)
 
