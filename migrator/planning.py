@@ -12,7 +12,7 @@ from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
 from migrator.estimate import estimate
-from migrator.existing import by_own_names, existing_collection, occupied
+from migrator.existing import by_own_names, existing_collection, keeping, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
@@ -81,7 +81,7 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         if shaped is not None:
             plan = plan.with_(target=shaped[0].endpoint)
             capabilities = _capabilities(plan)
-        findings = [*named, *collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings = [*named, *collection.findings, *_unsupported(plan), *keeping(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         findings += _unwatched(plan, capabilities, opened, collection)
         findings += staged_findings(plan, collection, existing, sample)
         findings += [*preview.findings(plan, collection, capabilities, sample), *delta_findings(plan, opened, capabilities, sample)]

@@ -166,6 +166,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "reset": delta.reset,
     "verify": proving.verify,
     "repair": mending.repair,
+    "rollback": mending.rollback,
     "report": proving.report,
     "serve": _serve,
     "local-pinecone": local_pinecone.run,

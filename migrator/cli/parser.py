@@ -153,6 +153,10 @@ def _repair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delete-extra", action="store_true", help="also delete the target's records that the source does not have; never in a merge")
 
 
+def _rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--confirm", metavar="NAME", help="the exact name of the target; without it, only say what would be done")
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -205,6 +209,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
     ("verify", "prove a run again, or two collections equal", (_verify, _selection)),
     ("repair", "copy the records again that the last proof of a run found different, and prove it again", (_run, _repair)),
+    ("rollback", "remove what a run wrote, restore what it kept, and drop the collection if it made it", (_run, _rollback)),
     ("report", "write the HTML report of a run", (_run, _output("the HTML file; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),

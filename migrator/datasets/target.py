@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migrator.datasets import locks, naming, staging
+from migrator.datasets import locks, naming, retract, staging
 from migrator.datasets import manifest as manifests
 from migrator.datasets.manifest import Run
 from migrator.datasets.staging import StagedFile
@@ -211,6 +211,18 @@ class DatasetTarget:
             staging.publish(self._place, run, staged, published, self._dropped)
         with self._lock:
             self._staged, self._dropped = None, ()
+
+    def published(self, plan: Plan) -> list[str]:
+        """Return the files that are there of what a run of ``plan`` published."""
+        return [entry.path for entry in retract.published(self._place, manifests.identity(plan))]
+
+    def retract(self, plan: Plan) -> tuple[int, list[str]]:
+        """Remove what a run of ``plan`` published or staged; return the number of files, and those left because they changed since."""
+        release = locks.hold(self._place, self._run or f"of plan {manifests.identity(plan)[:12]}")
+        try:
+            return retract.retract(self._place, manifests.identity(plan))
+        finally:
+            release()
 
     def close(self) -> None:
         """Forget what is staged: it is on the disk, and so is everything the next process needs. Let others write here."""

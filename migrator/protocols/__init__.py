@@ -19,7 +19,19 @@ from migrator.protocols.offering import (
     Switchable,
 )
 from migrator.protocols.reading import KeyScanner, Known, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
-from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, Shapeable, Shaper, Target
+from migrator.protocols.writing import (
+    BulkLoader,
+    Claimable,
+    Deletable,
+    Holding,
+    Interruptible,
+    Lagging,
+    PartKeeper,
+    Retractable,
+    Shapeable,
+    Shaper,
+    Target,
+)
 
 __all__ = [
     "Aliased",
@@ -40,6 +52,7 @@ __all__ = [
     "PartKeeper",
     "Priced",
     "Repeating",
+    "Retractable",
     "Scalable",
     "Searchable",
     "SelectiveReader",

@@ -15,7 +15,7 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, prove, repair, steps
+from migrator.runs import drive, prove, repair, rollback, steps, undoing
 from migrator.runs.context import Attempt, StopRequestedError
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
@@ -32,11 +32,14 @@ _AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
     ("verify", "verify"): prove.pair,
     ("copy", "repair"): repair.repair_copy,
     ("verify", "repair"): repair.repair_pair,
+    ("copy", "rollback"): rollback.roll_back,
+    ("verify", "rollback"): rollback.roll_back,
 }
 """What can be done with a finished run of a kind, by name."""
 _STOPPED = {
     "verify": "the proof was stopped; the earlier one stands",
     "repair": "the repair was stopped; what it wrote stays, and the next one goes on",
+    "rollback": "the rollback was stopped midway",
 }
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 """What a proof can come to."""
@@ -80,7 +83,8 @@ class Manager:
         ``finish`` tells a run that follows its source to make its last passes at once.
         """
         row = rows.get(self.ledger, run)
-        standing = row["status"] if again else ""
+        undoing.check_stands(row, again)
+        standing = rollback.STATUS if again == "rollback" else row["status"] if again else ""
         work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
@@ -204,7 +208,7 @@ def _let_others_go_first() -> None:
 
 
 def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
-    if standing and status not in PROVEN_OR_NOT:
+    if standing and status not in PROVEN_OR_NOT and not attempt.taken_back:
         message = _STOPPED.get(attempt.again, "it was stopped; the proof before it stands")
         stopped = {"code": "interrupted", "message": message, "fix": "start it again", "exit_code": "130"}
         status, error = standing, error or stopped

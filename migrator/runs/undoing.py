@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from migrator.connectors import connector, opened_source
+from migrator.errors import ConfigError
 from migrator.existing import existing_collection
 from migrator.failpoints import failpoint
 from migrator.follow.undo_log import UndoLog, digests_of
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from sqlite3 import Row
 
     import pyarrow as pa
 
@@ -100,3 +103,13 @@ def occupied(known: Mapping[str, Any] | None) -> Callable[[str], bool]:
     """Return what says whether a namespace of the target held records before the run."""
     names = None if known is None else known["namespaces"]
     return lambda namespace: names is None or namespace in names
+
+
+def check_stands(row: Row, again: str) -> None:
+    """Raise ``ConfigError`` for a run that was taken back, wholly or midway, unless ``again`` is to take it back."""
+    facts, run = json.loads(row["facts"]), row["run"]
+    if facts.get("rolled_back"):
+        raise ConfigError(f"run {run} was rolled back: nothing of it stands any more", fix="copy anew, as another run", code="rolled_back")
+    if facts.get("rollback") and again != "rollback":
+        message = f"a rollback of run {run} was begun and did not come to its end"
+        raise ConfigError(message, fix=f"let it: python -m migrator rollback {run} --confirm NAME", code="rollback_begun")

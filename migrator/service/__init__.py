@@ -4,12 +4,13 @@ from migrator import configs, costs, planning, staging
 from migrator.configs import Conversion
 from migrator.inspection import Inspection
 from migrator.planning import PlanOptions
-from migrator.runs import result
+from migrator.runs import result, rollback
 from migrator.service.home import default_home
 from migrator.service.stores import staged_in, stores
 from migrator.service.verbs import Service
 
 __all__ = [
+    "ROLLBACK_SHORTFALLS",
     "SHORTFALLS",
     "Conversion",
     "Inspection",
@@ -32,6 +33,7 @@ __all__ = [
 
 command = planning.command
 SHORTFALLS = result.SHORTFALLS
+ROLLBACK_SHORTFALLS = rollback.SHORTFALLS
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
 half = staging.half

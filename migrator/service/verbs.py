@@ -15,6 +15,7 @@ from migrator.records import to_dicts
 from migrator.runs import Manager, artifacts, cutover, prove, rates, result, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
 from migrator.runs.repairs import RepairsOfRuns
+from migrator.runs.rollbacks import RollbacksOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
 
@@ -35,6 +36,7 @@ class Service:
         self.manager = Manager(self.home, yielding=yielding)
         self.aliases = AliasesOfRuns(self.manager)
         self.repairs = RepairsOfRuns(self.manager)
+        self.rollbacks = RollbacksOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 
