@@ -109,7 +109,9 @@ class Mender:
         if before:
             self.attempt.log("warning", f"{prepared.rejected[0].id!r} cannot be written: {prepared.rejected[0].message}")
         if len(prepared.batch):
+            failpoint("before_write")
             prepared = self.write(prepared, f"repair.{self._parts}")
+            failpoint("after_write")
             self.touched.update(prepared.digests)
         self.tally.copied += len(prepared.batch)
         self.tally.rejected += len(prepared.rejected)
