@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from migrator.connectors import memory
+from migrator.errors import ConfigError
 from migrator.service import PlanOptions, Service
 from tests.contract.milvus_harness import KEY, MilvusLiteHarness, MilvusServerHarness
 from tests.unit.batches import batch_of, numbered
@@ -144,3 +145,15 @@ def test_repair(store, service, source):
     status = service.wait(run, 120)
     assert status["status"] == "proven", (status["error"], service.result(run)["differences"])
     assert digest(store, target) == before
+
+
+def test_an_alias_the_run_moved_goes_back_first(store, service, source):
+    target = store.new_target()
+    run = copy(service, source, target)
+    name = target.partition(":")[2].partition("?")[0]
+    assert service.cutover(run, alias=f"{name}_live")["ready"]
+    with pytest.raises(ConfigError, match="leads to what this run wrote") as error:
+        service.rollbacks.start(run, name)
+    assert error.value.fix == f"point it back first: python -m migrator cutover {run} --rollback"
+    service.aliases.back(run)
+    assert roll_back(service, run)["dropped"]

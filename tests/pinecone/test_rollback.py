@@ -96,3 +96,21 @@ def test_repair(account, source, service, copy):
     service.repairs.start(run, delete_extra=True)
     assert service.wait(run, 60)["status"] == "proven"
     assert digest(account, "b") == before
+
+
+def test_a_staged_run_is_taken_back_and_repaired_through_the_api(account, source, service, copy, roll_back, tmp_path):
+    account.create("b")
+    account.fill("b", [{"id": "theirs", "values": [1.0, 1.0, 1.0]}], "elsewhere")
+    before = digest(account, "b")
+    status = copy(route="staged", staging=f"parquet:{tmp_path / 'files'}", on_conflict="upsert")
+    assert status["status"] == "proven", status["error"]
+    with account.client.index(name="b") as index:
+        index.delete(ids=["r3", "r4"], namespace="ns")
+    service.start_verify(status["run"])
+    assert service.wait(status["run"], 60)["status"] == "differs"
+    service.repairs.start(status["run"])
+    assert service.wait(status["run"], 60)["status"] == "proven"
+    assert "the staged files" in service.rollbacks.preview(status["run"])["sentence"]
+    outcome = roll_back(status["run"])
+    assert (outcome["deleted"], outcome["proof"]["verdict"]) == (150, "as_before")
+    assert digest(account, "b") == before
