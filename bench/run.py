@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import against_milvus, against_pinecone, against_reading, measure
+from bench import against_milvus, against_pinecone, against_reading, measure, undo_log
 from bench.measure import IDLE, MEGABYTE, ROOT, environment, median
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
     "dump": against_milvus.dump,
     "milvus-routes": against_milvus.routes,
     "milvus-export": against_milvus.export,
+    "undo-log": undo_log.noting,
     "pinecone": against_pinecone.copying,
     "pinecone-limits": against_pinecone.under_limits,
     "pinecone-memory": against_pinecone.memory,

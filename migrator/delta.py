@@ -70,8 +70,8 @@ def _mentions(filter_: Any) -> bool:
 
 
 def command_words(plan: Plan) -> list[str]:
-    """Return the options of the command line that say how ``plan`` follows and stamps."""
-    words = ["--stamp"] if plan.stamp else []
+    """Return the options of the command line that say how ``plan`` follows and stamps, and what it keeps."""
+    words = [flag for flag, wanted in (("--keep-overwritten", plan.keep_overwritten), ("--stamp", plan.stamp)) if wanted]
     if plan.follow is None:
         return words
     words.append("--follow")

@@ -74,7 +74,7 @@ def _move(plan: Plan, collection: Collection, existing: Collection | None, names
         namespaces=namespaces,
         record_bytes=record_bytes,
         staged=plan.route == "staged",
-        looks_up=plan.new_only or plan.on_conflict != "upsert",
+        looks_up=plan.new_only or plan.on_conflict != "upsert" or bool(existing is not None and existing.count),
         present=existing.count if existing is not None else 0,
         stamps=plan.stamp,
         follows=_read_each_pass(plan),

@@ -72,6 +72,14 @@ def occupied(source: Collection, target: Collection, plan: Plan, opened: Source)
     return _shape(source, target, connector(plan.target.connector).capabilities(plan.target).metric) or _records(source, target, plan, opened)
 
 
+def keeping(plan: Plan) -> list[Finding]:
+    """Return what stands in the way of keeping what the run overwrites."""
+    if not plan.keep_overwritten or connector(plan.target.connector).capabilities(plan.target).deletes:
+        return []
+    message = f"a {plan.target.connector} target is written anew by each run, so no single record is overwritten that could be kept"
+    return [Finding("blocking", "keep_unsupported", message, "leave out --keep-overwritten")]
+
+
 def _shape(source: Collection, target: Collection, chosen: Metric | None) -> list[Finding]:
     """Return what differs; ``chosen`` is the metric the user asked for, whatever the source's."""
     if target.dimension != source.dimension:

@@ -13,7 +13,7 @@ from migrator.delta import check_follow, command_words, delta_findings
 from migrator.endpoints import parse, render
 from migrator.errors import ConfigError, PlanError
 from migrator.estimate import estimate
-from migrator.existing import by_own_names, existing_collection, occupied
+from migrator.existing import by_own_names, existing_collection, keeping, occupied
 from migrator.model import Capabilities, Collection, Finding, Mapping, Plan, Selection
 from migrator.protocols import FileStore, Logged
 from migrator.records import dump_json
@@ -54,6 +54,8 @@ class PlanOptions:
     """The endpoint that the staged route writes to first."""
     executor: Literal["local", "ray"] = "local"
     verify_batches: bool = False
+    keep_overwritten: bool = False
+    """Whether what the run overwrites is kept for a rollback."""
 
 
 def make_plan(source: str, target: str, options: PlanOptions, *, measured: float | None = None, prices: Path | None = None) -> Plan:
@@ -81,7 +83,7 @@ def look(plan: Plan, *, measured: float | None = None, prices: Path | None = Non
         if shaped is not None:
             plan = plan.with_(target=shaped[0].endpoint)
             capabilities = _capabilities(plan)
-        findings = [*named, *collection.findings, *_unsupported(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
+        findings = [*named, *collection.findings, *_unsupported(plan), *keeping(plan), *_fit(collection, capabilities), *_namespaces(plan, collection)]
         findings += batch_findings(plan, capabilities)
         findings += _unwatched(plan, capabilities, opened, collection)
         findings += staged_findings(plan, collection, existing, sample)
@@ -126,6 +128,7 @@ def draft(source: Endpoint, target: Endpoint, options: PlanOptions) -> Plan:
         follow=options.follow,
         stamp=options.stamp,
         verify_batches=options.verify_batches,
+        keep_overwritten=options.keep_overwritten,
     )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from migrator.model import IdEncoding, Plan
 
+    Fetch = Callable[[Sequence[str], str], pa.RecordBatch]
+
 _NEEDS_ENCODING = r"[%\x00]|[^\x00-\x7F]"
 """For Arrow's RE2."""
 
@@ -128,13 +130,16 @@ class Transform:
         rows = zip(batch.column("metadata").to_pylist(), batch.column("namespace").to_pylist(), strict=True)
         return [self.names.of_record(_metadata(text), namespace) for text, namespace in rows]
 
-    def look_up(self, fetch: Callable[[Sequence[str], str], pa.RecordBatch], ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
+    def look_up(self, fetch: Fetch, ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
         """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, routed. ``fetch`` is the source's, ``dimension`` too."""
+        found = self.originals(fetch, ids, namespaces, dimension)
+        return self.route(found if (mask := self.routable(found)) is None else found.filter(pa.array(mask)))
+
+    def originals(self, fetch: Fetch, ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
+        """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, as the source has them."""
         wanted = [name for name in map(self._origin, ids) if name is not None]
         found = [fetch(wanted, namespace) for namespace in namespaces] if wanted else []
-        if not found:
-            return empty_batch(dimension)
-        return pa.concat_batches([self.route(batch if (mask := self.routable(batch)) is None else batch.filter(pa.array(mask))) for batch in found])
+        return pa.concat_batches(found) if found else empty_batch(dimension)
 
     def _origin(self, id_: str) -> str | None:
         """Return the source's id that becomes ``id_``, None when none does."""

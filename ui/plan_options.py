@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "plan_workers": 2,
     "plan_dry_run": False,
     "plan_new_only": False,
+    "plan_keep_overwritten": False,
     "plan_accept_lossy": False,
     "plan_filter": "",
     "plan_namespace_from": "",
@@ -76,6 +77,7 @@ def current(namespaces: tuple[str, ...] | None) -> PlanOptions:
         on_duplicate=cast("OnDuplicate", chosen["duplicate"]),
         accept_lossy=chosen["accept_lossy"],
         new_only=chosen["new_only"],
+        keep_overwritten=chosen["keep_overwritten"],
         namespace_missing=chosen["namespace_missing"],
         id_encoding=chosen["id_encoding"],
         follow=Follow(chosen["interval"], chosen["deletes"], chosen["changes"]) if chosen["follow"] else None,
@@ -109,6 +111,7 @@ def fill(plan: Plan) -> None:
         "batch": plan.batch or 0,
         "workers": min(plan.workers, MOST_WORKERS),
         "new_only": plan.new_only,
+        "keep_overwritten": plan.keep_overwritten,
         "accept_lossy": plan.accept_lossy,
         "filter": filter_,
         "namespace_from": plan.mapping.namespace_from or "",
@@ -148,11 +151,23 @@ def draw(collection: Collection, *, consent: bool) -> None:
     sizes = sorted({*BATCHES, st.session_state["plan_batch"]})
     st.select_slider("Batch size", sizes, format_func=lambda size: f"{size:,}" if size else "as the target likes it", key="plan_batch", **KEEP)
     st.slider("Workers", 1, MOST_WORKERS, key="plan_workers", **KEEP)
-    st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
-    st.toggle("Read every batch back and compare it", key="plan_verify_batches", help="Notices at once what the proof in the end would; takes longer.", **KEEP)
+    _draw_writing()
     st.toggle("Dry run (read and map, write nothing)", key="plan_dry_run", **KEEP)
     _draw_follow()
     _draw_names(collection)
+
+
+def _draw_writing() -> None:
+    """Draw what is done around each write."""
+    st.toggle("Only records the target does not have yet", key="plan_new_only", **KEEP)
+    st.toggle("Read every batch back and compare it", key="plan_verify_batches", help="Notices at once what the proof in the end would; takes longer.", **KEEP)
+    st.toggle(
+        "Keep what is overwritten",
+        key="plan_keep_overwritten",
+        help="Records of the target that the run writes over are kept in the run's folder, and a rollback brings them back. "
+        "Without it a rollback deletes them with everything else that the run wrote.",
+        **KEEP,
+    )
 
 
 def _draw_names(collection: Collection) -> None:

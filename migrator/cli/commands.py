@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator.cli import convert, delta, driving, local_pinecone, output, proving
+from migrator.cli import convert, delta, driving, local_pinecone, mending, output, proving
 from migrator.errors import ConfigError
 from migrator.service import Service, dump_plan, half, kind_of_config, load_plan
 
@@ -165,6 +165,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "cutover": delta.cutover,
     "reset": delta.reset,
     "verify": proving.verify,
+    "repair": mending.repair,
+    "rollback": mending.rollback,
     "report": proving.report,
     "serve": _serve,
     "local-pinecone": local_pinecone.run,

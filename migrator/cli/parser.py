@@ -120,6 +120,7 @@ def _planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=_positive, metavar="N", help="records a batch (default: the target's)")
     parser.add_argument("--new-only", action="store_true", help="skip ids the target holds already")
     parser.add_argument("--on-conflict", choices=("upsert", "skip", "fail"), help="what to do with ids the target holds already")
+    parser.add_argument("--keep-overwritten", action="store_true", help="keep the target's records that are overwritten, for the rollback command to restore")
     parser.add_argument("--on-duplicate", choices=("fail", "first", "last"), default="fail", help="which record counts when the source has an id twice")
     parser.add_argument("--accept-lossy", action="store_true", help="go on although the plan says what will be lost")
     parser.add_argument("--executor", choices=("local", "ray"), default="local", help="where the work is done; only local is available yet")
@@ -150,6 +151,14 @@ def _cutover(parser: argparse.ArgumentParser) -> None:
 def _reset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index-migrator", action="store_true", help="remove the stamps of the Pinecone Index Migrator, too")
     parser.add_argument("--namespace", action="append", metavar="NS", help="only this namespace; may be repeated")
+
+
+def _repair(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--delete-extra", action="store_true", help="also delete the target's records that the source does not have; never in a merge")
+
+
+def _rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--confirm", metavar="NAME", help="the exact name of the target; without it, only say what would be done")
 
 
 def _seconds(text: str) -> float:
@@ -203,6 +212,8 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("cutover", "last pass, proof, the new address and the way back; move an alias, scale and delete if asked", (_run, _cutover)),
     ("reset", "remove the stamps from a source, and nothing else", (_endpoint, _reset)),
     ("verify", "prove a run again, or two collections equal", (_verify, _selection, proof_options.options)),
+    ("repair", "copy the records again that the last proof of a run found different, and prove it again", (_run, _repair)),
+    ("rollback", "remove what a run wrote, restore what it kept, and drop the collection if it made it", (_run, _rollback)),
     ("report", "write the HTML report of a run", (_run, _output("the HTML file; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),

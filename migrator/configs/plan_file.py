@@ -61,8 +61,8 @@ _FIELDS = {
 }
 """The types, or the values, that the parts' fields may have; the others are texts."""
 _PLACES = ("staging", "shaped_for")
-_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "merge", "on_duplicate", "accept_lossy", "new_only", "stamp", "verify_batches")
-_FLAGS = ("merge", "accept_lossy", "new_only", "stamp", "verify_batches")
+_FLAGS = ("merge", "accept_lossy", "new_only", "stamp", "verify_batches", "keep_overwritten")
+_PLAIN = ("route", "batch", "workers", "executor", "on_conflict", "on_duplicate", *_FLAGS)
 
 
 def to_data(plan: Plan) -> dict[str, Any]:

@@ -6,6 +6,8 @@ in a bucket. Publication is written down first and then carried out, so a kill i
 
 from __future__ import annotations
 
+import itertools
+import operator
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from migrator.errors import PermanentError
 from migrator.failpoints import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from migrator.datasets.manifest import Run
     from migrator.datasets.places import Place
@@ -56,6 +58,13 @@ class StagedFile:
     def path(self) -> str:
         part = quote(self.part, safe="-_.~@=+,")  # it may come from a file's name: quoted, it is a safe name itself
         return f"{STAGING_FOLDER}/{folder_of(self.namespace)}/{part}.{self.piece}.{self.records}.{self.files}.{self.sha256}.{self.ending}"
+
+
+def by_piece(files: Iterable[StagedFile]) -> Iterator[list[StagedFile]]:
+    """Yield the files of one part piece by piece."""
+    piece = operator.attrgetter("namespace", "piece")
+    for _, found in itertools.groupby(sorted(files, key=piece), piece):
+        yield list(found)
 
 
 def staged_files(place: Place) -> list[StagedFile]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from migrator.datasets import locks, naming, staging
+from migrator.datasets import locks, naming, retract, staging
 from migrator.datasets import manifest as manifests
 from migrator.datasets.manifest import Run
 from migrator.datasets.staging import StagedFile
@@ -178,10 +177,10 @@ class DatasetTarget:
     def read_part(self, part: str) -> Iterator[pa.RecordBatch]:
         """Yield the records staged as ``part``, decoded from its files as they are on the disk or in the bucket now."""
         with self._lock:
-            files = sorted(self._index().get(part, ()), key=_piece)
-        for _, piece in itertools.groupby(files, _piece):
+            files = self._index().get(part, ())
+        for piece in staging.by_piece(files):
             if self._collection is not None:
-                yield from self._read(self._place, list(piece), self._collection)
+                yield from self._read(self._place, piece, self._collection)
 
     def keep(self, parts: Mapping[str, int]) -> None:
         """Drop what was written under other parts than ``parts``, and check that these still hold their number of records."""
@@ -228,6 +227,18 @@ class DatasetTarget:
         with self._lock:
             self._staged, self._dropped = None, ()
 
+    def published(self, plan: Plan) -> list[str]:
+        """Return the files that are there of what a run of ``plan`` published."""
+        return [entry.path for entry in retract.published(self._place, manifests.identity(plan))]
+
+    def retract(self, plan: Plan) -> tuple[int, list[str]]:
+        """Remove what a run of ``plan`` published or staged; return the number of files, and those left because they changed since."""
+        release = locks.hold(self._place, self._run or f"of plan {manifests.identity(plan)[:12]}")
+        try:
+            return retract.retract(self._place, manifests.identity(plan))
+        finally:
+            release()
+
     def close(self) -> None:
         """Forget what is staged: it is on the disk, and so is everything the next process needs. Let others write here."""
         with self._lock:
@@ -235,7 +246,3 @@ class DatasetTarget:
             release, self._release = self._release, None
         if release is not None:
             release()
-
-
-def _piece(file: StagedFile) -> tuple[str, int]:
-    return file.namespace, file.piece

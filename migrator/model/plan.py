@@ -89,6 +89,8 @@ class Plan:
     """The collection that is to load the files which this plan's target consists of: they get its columns."""
     verify_batches: bool = False
     """Whether each batch is read back from the target, and compared, before it counts as copied."""
+    keep_overwritten: bool = False
+    """Whether records of the target that the run writes over are kept, so that a rollback brings them back."""
 
     @property
     def in_place(self) -> bool:

@@ -48,6 +48,10 @@ class Writer:
     log: Callable[[str, str], None]
     everywhere: tuple[str, ...] = ()
     """The target's namespaces where an id can be in one of them only: then it is looked up in all."""
+    undo: Callable[[pa.RecordBatch, pa.RecordBatch | None], None] | None = None
+    """Told, before each write, ``namespace`` and ``id`` of the records this run writes for the first time, and what the target holds under their ids."""
+    occupied: Callable[[str], bool] = lambda _namespace: True
+    """Whether a namespace held records before the run: else nothing needs to be looked up there for ``undo`` alone."""
 
     def __call__(self, prepared: Prepared, part: str, ours: Rows | None = None, intend: Intend | None = None) -> Prepared:
         """Write ``prepared`` as ``part`` and return what was in fact written.
@@ -55,10 +59,14 @@ class Writer:
         Rows of ``ours`` are this run's own in the target, so no rule about ids that are there holds for them. ``intend`` is told
         what is about to be written.
         """
-        if self.present is not None:
-            prepared = self._unless_present(prepared, self.present, ours)
+        own = set(names_of(prepared.batch.filter(pa.array(ours)))) if ours is not None and ours.any() else set()
+        there = self._looked_up(prepared.batch, self.present, own) if self.present is not None else None
+        if there is not None and self._decides:
+            prepared = self._unless_present(prepared, there, own)
             if not len(prepared.batch):
                 return prepared
+        if self.undo is not None:  # before ``intend``: what that remembers as the run's own is not looked up again
+            _tell(self.undo, prepared.batch, there, own, everywhere=bool(self.everywhere))
         if intend is not None:
             intend(prepared)
 
@@ -72,19 +80,30 @@ class Writer:
             return prepared.without(~named(prepared.batch, refused), rejected=tuple(replace(record, refused=True) for record in refusal.rejected))
         return prepared
 
-    def _unless_present(self, prepared: Prepared, present: Source, own: Rows | None) -> Prepared:
+    @property
+    def _decides(self) -> bool:
+        """Whether what the target holds decides what is written."""
+        return self.new_only or self.on_conflict != "upsert"
+
+    def _looked_up(self, batch: pa.RecordBatch, present: Source, own: abc.Set[tuple[str, str]]) -> pa.RecordBatch | None:
+        """Return what the target holds under the ids of ``batch``, as far as it matters; None when nothing had to be asked."""
+        if own and not self._decides:
+            batch = batch.filter(pa.array(~named(batch, own)))
+        found = []
+        for namespace in self.everywhere or pc.unique(batch.column("namespace")).to_pylist():
+            if self._decides or self.everywhere or self.occupied(namespace):
+                rows = batch if self.everywhere else batch.filter(pc.equal(batch.column("namespace"), namespace))
+                ids = pc.unique(rows.column("id")).to_pylist()
+                found.append(retry.call(lambda ids=ids, namespace=namespace: present.fetch(ids, namespace), stop=self.stop))  # type: ignore[misc]
+        return pa.concat_batches(found) if found else None
+
+    def _unless_present(self, prepared: Prepared, there: pa.RecordBatch, own: abc.Set[tuple[str, str]]) -> Prepared:
         """Leave out ids the target holds with other content (or at all, when only new ones are wanted); fail if told to."""
-        conflicting: set[tuple[str, str]] = set()
         ours = dict(zip(names_of(prepared.batch), map(bytes, prepared.hashes.rows), strict=True))
-        for namespace in self.everywhere or pc.unique(prepared.batch.column("namespace")).to_pylist():
-            sought = {name: (space, name) for space, name in ours if self.everywhere or space == namespace}
-            ids = list(sought)
-            found = retry.call(lambda ids=ids, namespace=namespace: present.fetch(ids, namespace), stop=self.stop)  # type: ignore[misc]
-            # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
-            theirs = dict(zip(names_of(found), map(bytes, hash_rows(found).rows), strict=True))
-            conflicting |= {sought[name[1]] for name, digest in theirs.items() if self.new_only or ours.get(name) != digest}
-        if own is not None:
-            conflicting -= set(names_of(prepared.batch.filter(pa.array(own))))
+        sought = {name: (space, name) for space, name in ours} if self.everywhere else {}
+        # the same record may be there from an attempt that was killed before its checkpoint: writing it again changes nothing
+        theirs = zip(names_of(there), map(bytes, hash_rows(there).rows), strict=True)
+        conflicting = {sought.get(name[1], name) for name, digest in theirs if self.new_only or ours.get(name) != digest} - own
         if conflicting and self.on_conflict == "fail":
             namespace, record = min(conflicting)
             raise PermanentError(
@@ -93,6 +112,27 @@ class Writer:
                 code="conflict",
             )
         return prepared.without(~named(prepared.batch, conflicting), present=len(conflicting)) if conflicting else prepared
+
+
+def _tell(
+    undo: Callable[[pa.RecordBatch, pa.RecordBatch | None], None],
+    batch: pa.RecordBatch,
+    there: pa.RecordBatch | None,
+    own: abc.Set[tuple[str, str]],
+    *,
+    everywhere: bool,
+) -> None:
+    """Tell ``undo`` which names of ``batch`` are not the run's ``own``, and which records are ``there`` under them."""
+    names = batch.select(["namespace", "id"])
+    if own:
+        names = names.filter(pa.array(~named(batch, own)))
+    if not len(names):
+        return
+    if there is not None and everywhere:
+        there = there.filter(pc.is_in(there.column("id"), value_set=names.column("id")))
+    elif there is not None:
+        there = there.filter(pa.array(named(there, set(names_of(names)))))
+    undo(names, there if there is not None and len(there) else None)
 
 
 def names_of(batch: pa.RecordBatch) -> list[tuple[str, str]]:

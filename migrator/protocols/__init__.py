@@ -19,7 +19,20 @@ from migrator.protocols.offering import (
     Switchable,
 )
 from migrator.protocols.reading import KeyScanner, Known, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
-from migrator.protocols.writing import BulkLoader, Claimable, Deletable, Holding, Interruptible, Lagging, PartKeeper, PartReader, Shapeable, Shaper, Target
+from migrator.protocols.writing import (
+    BulkLoader,
+    Claimable,
+    Deletable,
+    Holding,
+    Interruptible,
+    Lagging,
+    PartKeeper,
+    PartReader,
+    Retractable,
+    Shapeable,
+    Shaper,
+    Target,
+)
 
 __all__ = [
     "Aliased",
@@ -41,6 +54,7 @@ __all__ = [
     "PartReader",
     "Priced",
     "Repeating",
+    "Retractable",
     "Scalable",
     "Searchable",
     "SelectiveReader",

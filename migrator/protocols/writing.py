@@ -79,6 +79,20 @@ class PartReader(Protocol):
 
 
 @runtime_checkable
+class Retractable(Protocol):
+    """A target made of files, from which what one run published can be taken away again."""
+
+    def published(self, plan: Plan) -> Sequence[str]:
+        """Return the files that are there of what a run of ``plan`` published."""
+
+    def retract(self, plan: Plan) -> tuple[int, Sequence[str]]:
+        """Remove what a run of ``plan`` published or staged; return how many published files that were, and those left because they changed since.
+
+        Safe twice. Raise ``RunBusyError`` or ``PermanentError`` when another run is at work there.
+        """
+
+
+@runtime_checkable
 class Lagging(Protocol):
     """A target that shows a write some time after it acknowledged it."""
 

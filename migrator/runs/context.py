@@ -59,6 +59,10 @@ class Attempt:
     rejected: int = 0
     cut_off: bool = False
     """Whether its requests were ended because it did not stop by itself; whatever fails from then on is the stop."""
+    again: str = ""
+    """What is done with a run that has ended: ``verify``, ``repair`` …; "" of an attempt to bring it to its end."""
+    taken_back: bool = False
+    """Whether the run's rollback came to its end."""
     _open: weakref.WeakSet[Interruptible] = field(default_factory=weakref.WeakSet)
     _verified: int = 0
     _last_poll: float = 0.0

@@ -100,7 +100,7 @@ def _check_wish(plan: Plan, wish: Wish) -> None:
         aliases.check(plan, wish.alias)
     if not wish.delete_source:
         return
-    if (reason := _keeps_something(plan) or _is_the_target(plan)) is not None:
+    if (reason := _keeps_something(plan) or _lost(plan) or _is_the_target(plan)) is not None:
         raise ConfigError(f"the source is not deleted: {reason}", fix="leave out --delete-source", code="delete_refused")
     with opened_source(plan.source) as source:
         name = source.describe().name
@@ -125,6 +125,12 @@ def _keeps_something(plan: Plan) -> str | None:
     if _only_new(plan):
         return "the run did not look for changed records"
     return None
+
+
+def _lost(plan: Plan) -> str | None:
+    """Return what the plan said of the source would not arrive, None when all of it does."""
+    loss = next((finding.message for finding in plan.findings if finding.severity == "lossy"), None)
+    return None if loss is None else f"the copy lacks something of what it holds ({loss})"
 
 
 def _only_new(plan: Plan) -> bool:

@@ -32,7 +32,7 @@ def copy(attempt: Attempt) -> str:
         writes.remember(attempt, source, collection)
         rules = steps.rules_of(attempt, source, collection)
         attempt.phase("copying", "copying")
-        with steps.writing(attempt, target) as write:
+        with steps.writing(attempt, target, plan) as write:
             steps.copy_splits(attempt, source, rules, *stamping.stamped(attempt, source, write))
         written = writes.noticed(attempt, source, steps.count_again(attempt, source))
         attempt.phase("finishing", "making the target ready")

@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from typing import TYPE_CHECKING
 
 from migrator import configs, staging
@@ -15,8 +14,8 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, prove, steps
-from migrator.runs.context import Attempt, StopRequestedError
+from migrator.runs import drive, endings, prove, repair, rollback, steps, undoing
+from migrator.runs.context import Attempt
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
 
@@ -27,10 +26,15 @@ if TYPE_CHECKING:
     from migrator.model import Plan
 
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
-_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {("copy", "verify"): drive.prove_again, ("verify", "verify"): prove.pair}
+_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
+    ("copy", "verify"): drive.prove_again,
+    ("verify", "verify"): prove.pair,
+    ("copy", "repair"): repair.repair_copy,
+    ("verify", "repair"): repair.repair_pair,
+    ("copy", "rollback"): rollback.roll_back,
+    ("verify", "rollback"): rollback.roll_back,
+}
 """What can be done with a finished run of a kind, by name."""
-PROVEN_OR_NOT = ("proven", "differs", "incomplete")
-"""What a proof can come to."""
 NICE = 10
 
 
@@ -71,11 +75,14 @@ class Manager:
         ``finish`` tells a run that follows its source to make its last passes at once.
         """
         row = rows.get(self.ledger, run)
-        standing = row["status"] if again else ""
+        undoing.check_stands(row, again)
+        standing = rollback.STATUS if again == "rollback" else row["status"] if again else ""
         work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
-        thread = threading.Thread(target=self._drive, args=(run, work, standing, started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True)
+        thread = threading.Thread(
+            target=self._drive, args=(run, work, (again, standing), started, failure), kwargs={"finish": finish}, name=f"run-{run}", daemon=True
+        )
         with self._lock:
             if (known := self._threads.get(run)) is not None and known.is_alive():
                 raise self._busy(run)
@@ -88,19 +95,21 @@ class Manager:
         if failure:
             raise failure[0]
 
-    def _drive(self, run: str, work: Callable[[Attempt], str], standing: str, started: threading.Event, failure: list[MigratorError], *, finish: bool) -> None:
+    def _drive(
+        self, run: str, work: Callable[[Attempt], str], again: tuple[str, str], started: threading.Event, failure: list[MigratorError], *, finish: bool
+    ) -> None:
         if self._yielding:
             _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
                 lease = rows.begin(self.ledger, run, "preparing", finish=finish)
                 started.set()
-                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
-                self._finish(attempt, work, standing)
+                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown, again=again[0])
+                self._finish(attempt, work, again[1])
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
             if run not in self._left:  # else it ended before, and what it meets since is nobody's
-                self._unrecorded[run] = _as_row(error)
+                self._unrecorded[run] = endings.as_row(error)
         finally:
             started.set()
             self._ended[run].set()
@@ -120,14 +129,14 @@ class Manager:
 
         def leave() -> None:
             attempt.log("warning", "the store does not answer: stopped without waiting for the requests under way")
-            _record(attempt, standing, attempt.asked, None)
+            endings.record(attempt, standing, attempt.asked, None)
             self._left.add(attempt.run)
             self._ended[attempt.run].set()
 
         with Watch(attempt, leave) as watch:
-            status, error = _ending(attempt, work)
+            status, error = endings.ending(attempt, work)
         if watch.claim():
-            _record(attempt, standing, status, error)
+            endings.record(attempt, standing, status, error)
 
     def ask(self, run: str, desired: str) -> None:
         """Ask for ``pause``, ``cancel`` or ``finish``. A run nobody drives becomes cancelled at once."""
@@ -185,57 +194,7 @@ class Manager:
             self.ledger.close()
 
 
-def _as_row(error: MigratorError) -> dict[str, str]:
-    return error.to_json() | {"exit_code": str(error.exit_code)}
-
-
 def _let_others_go_first() -> None:
     """Lower the priority of this thread and of those it starts: what shares the cores with a run stays quick (sched(7), "nice value")."""
     if sys.platform == "linux":  # elsewhere the priority is the whole process's
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
-    if standing and status not in PROVEN_OR_NOT:
-        stopped = {
-            "code": "interrupted",
-            "message": "the proof was stopped; the earlier one stands",
-            "fix": f"go on with: python -m migrator resume {attempt.run}",
-            "exit_code": "130",
-        }
-        status, error = standing, error or stopped
-    rows.end(attempt.ledger, attempt.lease, status, error)
-
-
-def _ending(attempt: Attempt, work: Callable[[Attempt], str]) -> tuple[str, dict[str, str] | None]:
-    """Do the work; return the status the attempt ends with, and the error if one ended it."""
-    try:
-        return work(attempt), None
-    except StopRequestedError as stop:
-        return _stopped(attempt, stop.status)
-    except RunBusyError:
-        raise
-    except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
-        return _stopped(attempt, attempt.asked) if attempt.cut_off else _failed(attempt, problem)
-
-
-def _stopped(attempt: Attempt, status: str) -> tuple[str, None]:
-    attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[status])
-    return status, None
-
-
-def _failed(attempt: Attempt, problem: Exception) -> tuple[str, dict[str, str]]:
-    if isinstance(problem, MigratorError):
-        attempt.log("error", f"{problem.message}. {problem.fix}")
-        return ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
-    if isinstance(problem, MemoryError):
-        fix = "use a smaller --batch, then resume"
-        return "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": fix, "exit_code": "3"}
-    _keep_traceback(attempt, problem)
-    fix = "report it with the log; resume is safe"
-    return "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": fix, "exit_code": "3"}
-
-
-def _keep_traceback(attempt: Attempt, problem: Exception) -> None:
-    attempt.log("error", "internal error; the run's folder has traceback.txt")
-    (attempt.folder / "traceback.txt").write_text("".join(traceback.format_exception(problem)), encoding="utf-8")

@@ -92,7 +92,7 @@ def one_pass(trail: Trail) -> tuple[Found, Rules]:
 def _scan(trail: Trail, source: Source, rules: Rules, journal: Journal) -> None:
     attempt = trail.attempt
     stamps = stamping.stamper(attempt, source, journal, keeps_journal=True)
-    with steps.writing(attempt, trail.target) as write:
+    with steps.writing(attempt, trail.target, attempt.plan) as write:
         writer = JournalWriter(write, journal, State(trail.state), trail.how.changes, _ids_only(attempt))
         steps.copy_splits(attempt, _reader(trail, source, rules, writer), rules, writer, stamps)
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migrator.errors import ConfigError
 from migrator.ledger import runs as rows
-from migrator.runs import proof_sides, scopes
+from migrator.runs import proof_sides, scopes, undoing, view
 
 if TYPE_CHECKING:
     from migrator.model import Plan, Scope
     from migrator.runs.manager import Manager
 
 
+FINISHED = ("proven", "differs", "incomplete")
+
+
+def check(manager: Manager, run: str) -> None:
+    """Raise ``ConfigError`` for a run that cannot be proven: not at its end, or rolled back."""
+    row = rows.get(manager.ledger, run)
+    undoing.check_stands(row, "verify")
+    if view.summary(manager, row)["status"] not in FINISHED:
+        raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
+
+
 def begin(manager: Manager, run: str, scope: Scope) -> None:
     """Prove ``run`` anew in the background, as far as ``scope`` asks. What a proof that was stopped had read counts for nothing."""
     scopes.check(scope)
+    check(manager, run)
     manager.check_free(run)
     proof_sides.forget(manager.folder(run))
     rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.get(manager.ledger, run)["status"])

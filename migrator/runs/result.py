@@ -83,6 +83,7 @@ def _answer(attempt: Attempt, found: Comparison, counts: Counts) -> dict[str, An
         "finished": time.time(),
         "plan": to_data(attempt.plan),
         "report": str(attempt.folder / "report.html"),
+        "repairs": json.loads(row["facts"]).get("repairs", []),
     }
 
 

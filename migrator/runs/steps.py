@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from migrator import duplicates, staging
-from migrator.connectors import connector, opened_source
+from migrator.connectors import opened_source
 from migrator.connectors import opened_target as direct_target
 from migrator.errors import ConfigError, PlanError, TransientError
 from migrator.executors import local
@@ -20,9 +20,8 @@ from migrator.ledger.duplicates import SPLIT
 from migrator.pipeline.copy import Job, copy_split
 from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
-from migrator.pipeline.write import Writer
 from migrator.protocols import Claimable, Deletable, Lagging, PartKeeper, Versioned
-from migrator.runs import batches
+from migrator.runs import batches, undoing
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ def _saw_load(attempt: Attempt, job: str, progress: LoadProgress) -> None:
 
 def prepare(attempt: Attempt, target: Target, collection: Collection) -> None:
     """Create the target, or check the one that exists."""
+    undoing.remember(attempt)
     if isinstance(target, Claimable):
         target.claim(attempt.run)
     if attempt.plan.shaped_for is not None:
@@ -169,22 +169,10 @@ def records_of(plan: Plan) -> int:
 
 
 @contextmanager
-def writing(attempt: Attempt, target: Target) -> Iterator[ChunkWriter]:
-    """Open what a writer needs: the target, and the target as a source when ids must be looked up in it first, or batches afterwards."""
-    with _writer(attempt, target) as writer, batches.read_back(attempt, target, writer) as write:
+def writing(attempt: Attempt, target: Target, plan: Plan) -> Iterator[ChunkWriter]:
+    """Open what writes to ``target`` by the rules of ``plan``, and looks at each batch afterwards if it is to."""
+    with undoing.writer(attempt, target, plan) as writer, batches.read_back(attempt, target, writer) as write:
         yield write
-
-
-@contextmanager
-def _writer(attempt: Attempt, target: Target) -> Iterator[Writer]:
-    plan = attempt.plan
-    if plan.on_conflict == "upsert" and not plan.new_only:
-        yield Writer(target, None, plan.on_conflict, plan.new_only, attempt.stop, attempt.log)
-        return
-    with attempt.opening("opening the target", lambda: opened_source(plan.target)) as present:
-        unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
-        everywhere = tuple(present.describe().namespaces) if unique else ()
-        yield Writer(target, present, plan.on_conflict, plan.new_only, attempt.stop, attempt.log, everywhere)
 
 
 def copy_splits(

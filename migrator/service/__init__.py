@@ -5,12 +5,13 @@ from migrator.configs import Conversion
 from migrator.inspection import Inspection
 from migrator.model import Scope, Tolerance
 from migrator.planning import PlanOptions
-from migrator.runs import result, scopes
+from migrator.runs import result, rollback, scopes
 from migrator.service.home import default_home
 from migrator.service.stores import staged_in, stores
 from migrator.service.verbs import Service
 
 __all__ = [
+    "ROLLBACK_SHORTFALLS",
     "SHORTFALLS",
     "Conversion",
     "Inspection",
@@ -36,6 +37,7 @@ __all__ = [
 
 command = planning.command
 SHORTFALLS = result.SHORTFALLS
+ROLLBACK_SHORTFALLS = rollback.SHORTFALLS
 dump_plan = configs.dump_plan
 load_plan = configs.load_plan
 half = staging.half

@@ -14,6 +14,8 @@ from migrator.planning import PlanOptions
 from migrator.records import to_dicts
 from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prove, rates, result, scopes, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
+from migrator.runs.repairs import RepairsOfRuns
+from migrator.runs.rollbacks import RollbacksOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 
 EVERYTHING = Scope()
-FINISHED = ("proven", "differs", "incomplete")
 
 
 class Service:
@@ -37,6 +38,8 @@ class Service:
         self.home = (home or default_home()).expanduser().absolute()
         self.manager = Manager(self.home, yielding=yielding)
         self.aliases = AliasesOfRuns(self.manager)
+        self.repairs = RepairsOfRuns(self.manager)
+        self.rollbacks = RollbacksOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 
@@ -118,10 +121,10 @@ class Service:
 
         A proof of a finished run that was stopped goes on where it was."""
         status = self.status(run)["status"]
-        if status in FINISHED and proofs.interrupted(self.manager, run):
+        if status in proofs.FINISHED and proofs.interrupted(self.manager, run):
             proofs.go_on(self.manager, run)
             return
-        if status in FINISHED and self.manager.plan(run).follow is None:
+        if status in proofs.FINISHED and self.manager.plan(run).follow is None:
             raise ConfigError(f"run {run} is finished", fix=f"prove it again with: python -m migrator verify {run}", code="run_finished")
         self.manager.start(run)
 
@@ -156,8 +159,6 @@ class Service:
 
     def start_verify(self, run: str, scope: Scope = EVERYTHING) -> None:
         """Prove a finished run again in the background, reading both sides as far as ``scope`` asks."""
-        if self.status(run)["status"] not in FINISHED:
-            raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
         proofs.begin(self.manager, run, scope)
 
     def start_verify_pair(self, source: str, target: str, options: PlanOptions | None = None, owner: str = "", scope: Scope = EVERYTHING) -> str:
@@ -170,6 +171,7 @@ class Service:
 
     def scope_costs(self, run: str) -> list[dict[str, Any]]:
         """Return what a proof of ``run`` costs at each level: see ``migrator.runs.scopes``."""
+        proofs.check(self.manager, run)
         return scopes.costs(self.manager.plan(run), recorded=self.status(run)["kind"] == "copy")
 
     def scope_costs_pair(self, source: str, target: str, options: PlanOptions | None = None) -> list[dict[str, Any]]:

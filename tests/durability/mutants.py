@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from migrator.failpoints import failpoint
 from migrator.follow import journal, state, writer
 from migrator.ledger import progress
 from migrator.pipeline import copy, prepare, write
-from migrator.runs import passes
+from migrator.runs import passes, repair, taking_back
 from migrator.verify import sides
 
 if TYPE_CHECKING:
@@ -148,3 +149,46 @@ def stamp_before_commit() -> None:
 def forget_what_may_be_written() -> None:
     """A pass that was killed is begun again as if it had written nothing."""
     passes._absorb = lambda *_arguments, **_options: None
+
+
+def log_after_write() -> None:
+    """What a write does is noted once it is done."""
+    original = write.Writer.__call__
+
+    def late(self: Any, *words: Any) -> Any:
+        noted: list[Any] = []
+        written = original(replace(self, undo=lambda *told: noted.append(told)), *words)
+        failpoint("written_unnoted")
+        for told in noted:
+            self.undo(*told)
+        return written
+
+    write.Writer.__call__ = late
+
+
+def last_entry_counts() -> None:
+    """Of what was noted twice, the second time counts, when the run's own records stood there."""
+    taking_back.Written._first = lambda _self, batch, _number: batch
+
+
+def note_before_taking() -> None:
+    """A rollback notes an entry as taken back before it is."""
+    original = taking_back.Taking.take
+
+    def hasty(self: Any, done: int, note: Any) -> None:
+        note(len(list(self.written)))
+        failpoint("noted_too_soon")
+        original(self, done, lambda _done: None)
+
+    taking_back.Taking.take = hasty
+
+
+def mended_too_soon() -> None:
+    """A repair counts as done before it is."""
+    original = repair._mend
+
+    def hasty(attempt: Any, wish: Any, **options: Any) -> Any:
+        repair._note(attempt, wish, repair.Tally())
+        return original(attempt, wish | {"mended": True}, **options)
+
+    repair._mend = hasty

@@ -1,8 +1,9 @@
 """A process with everything imported and no thread started, that forks a child for every attempt at a run: a kill costs milliseconds.
 
-Reads one JSON object a line: ``{"home", "source", "target", "batch", "failpoint", "mutant", "follow", "stamp"}``. The child starts
-the home's run, or resumes it, and is killed where the failpoint says; one that follows its source is told at once to make its last
-passes. Answers with ``{"code", "status", "error"}``: 137 for a killed child, 0 for one that came to an end.
+Reads one JSON object a line: ``{"home", "source", "target", "batch", "failpoint", "mutant", "follow", "stamp", "keep", "then"}``. The child
+starts the home's run, or resumes it, and is killed where the failpoint says; one that follows its source is told at once to make its last
+passes. ``then`` is what is to be done with the run instead: ``verify``, ``repair`` or ``rollback``.
+Answers with ``{"code", "status", "error"}``: 137 for a killed child, 0 for one that came to an end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,13 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         getattr(mutants, job["mutant"])()
     service = Service(Path(job["home"]))
     known = service.runs()
+    if job.get("then"):
+        return afterwards(service, known[0]["run"], job["then"])
     follow = Follow(interval=0.0, deletes=True) if job.get("follow") else None
     if not known:
         options = PlanOptions(batch=job["batch"], workers=job.get("workers", 2), follow=follow, stamp=job.get("stamp", False))
+        if job.get("keep"):
+            options = replace(options, keep_overwritten=True, on_conflict="upsert")
         run = service.start(service.plan(job["source"], job["target"], options))
     else:
         run = known[0]["run"]
@@ -41,6 +47,19 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
     status = service.wait(run)
     service.close()
     return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"]}
+
+
+def afterwards(service: Service, run: str, what: str) -> dict[str, Any]:
+    """Do ``what`` with ``run`` unless it is done, and say how that ended."""
+    if what == "verify":
+        service.start_verify(run)
+    elif (what == "repair" and not service.repairs.preview(run)["refused"]) or (what == "repair" and service.status(run)["status"] == "interrupted"):
+        service.repairs.start(run, delete_extra=True)
+    elif what == "rollback" and service.status(run)["rolled_back"] is None:
+        service.rollbacks.start(run, service.rollbacks.preview(run)["confirm"])
+    status = service.wait(run)
+    service.close()
+    return {"status": status["status"], "error": status["error"], "rolled_back": status["rolled_back"]}
 
 
 def forked(job: dict[str, Any]) -> dict[str, Any]:

@@ -63,12 +63,15 @@ class Table:
                     self.rows[place] = row
 
     def delete(self, ids: Sequence[str], namespace: str) -> None:
-        """Remove the rows that are there."""
+        """Remove the rows that are there, all of them where an id was appended twice."""
         with self.lock:
             for id_ in ids:
                 place = self.places.pop((namespace, id_), None)
                 if place is not None:
                     self.rows[place] = None
+            if sum(row is not None for row in self.rows) > len(self.places):
+                gone = {(namespace, id_) for id_ in ids}
+                self.rows[:] = [None if row is not None and (row.namespace, row.id) in gone else row for row in self.rows]
 
     def change(self, ids: Sequence[str], namespace: str, metadata: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Replace the metadata of the rows that are there by what ``metadata`` makes of it."""

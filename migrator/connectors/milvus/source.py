@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pymilvus.grpc_gen import milvus_pb2 as pb
 
-from migrator.connectors.milvus import names, search
+from migrator.connectors.milvus import dropping, names, search
 from migrator.connectors.milvus.address import address_of
 from migrator.connectors.milvus.aliases import Aliases, by_own_name, listed
 from migrator.connectors.milvus.counting import counted, repeated, tally
@@ -78,6 +78,13 @@ class MilvusSource:
 
     def aliases(self) -> Aliases:
         return Aliases(self._wire, self._settings, self._collections)
+
+    def check_drop(self) -> None:
+        dropping.check_drop(self._wire, self._collections.values())
+
+    def drop(self) -> None:
+        """Drop the collection, in collection mode all that are named after it."""
+        dropping.drop(self._wire, self._collections.values())
 
     def describe(self) -> Collection:
         layout = self._first()
