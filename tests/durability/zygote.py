@@ -30,7 +30,8 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
     known = service.runs()
     follow = Follow(interval=0.0, deletes=True) if job.get("follow") else None
     if not known:
-        options = PlanOptions(batch=job["batch"], workers=job.get("workers", 2), follow=follow, stamp=job.get("stamp", False))
+        chosen = {name: job[name] for name in ("workers", "stamp", "verify_batches") if name in job}
+        options = PlanOptions(batch=job["batch"], follow=follow, **chosen)
         run = service.start(service.plan(job["source"], job["target"], options))
     else:
         run = known[0]["run"]
@@ -40,7 +41,7 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         service.finish_following(run)
     status = service.wait(run)
     service.close()
-    return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"]}
+    return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"], "verified": status["verified_batches"]}
 
 
 def forked(job: dict[str, Any]) -> dict[str, Any]:
