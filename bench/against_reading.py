@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from bench import measure
+from bench.against_pinecone import local_pinecone, variables_of
 from bench.data import make_flat_index
 from bench.measure import IDLE, MEGABYTE, environment, median
 
@@ -80,6 +81,28 @@ def _cost(taken: dict[str, list[dict[str, float]]]) -> dict[str, float]:
     }
 
 
+def batches(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
+    """Copies that read every batch back against the same copies without: what that adds to the time of copying, by target."""
+    results: dict[str, Any] = {}
+    variables = variables_of(folder)
+    with local_pinecone(variables) as url:
+        for records, dimension, kinds in ((500_000, 128, ("parquet", "numpy")), (50_000, 128, ("milvus", "pinecone"))):
+            source = _written(folder / "source", int(records * scale), dimension, "metadata")
+            for kind in kinds:
+                plain, checked = [], []
+                for number in range(rounds):
+                    for words, taken in ((), plain), (("--verify-batches",), checked):
+                        name = f"{kind}-{number}-{len(words)}"
+                        target = {"milvus": f"milvus:b?uri={folder}/{name}.db", "pinecone": f"pinecone:{name}?controller={url}"}.get(
+                            kind, f"{kind}:{folder}/{name}"
+                        )
+                        said = measure.run(["-m", "migrator", "copy", f"parquet:{source}", target, *words, "--json"], variables).said
+                        taken.append(said["phases"]["copying"])
+                results |= {f"{kind}_seconds": median(plain), f"{kind}_verified_seconds": median(checked), f"{kind}_added": median(checked) / median(plain) - 1}
+            shutil.rmtree(source)
+    return results
+
+
 def memory(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     """Peak anonymous memory of a proof of 100k and of 1M records of 128 dimensions, above that of the idle program."""
     idle = median([measure.run(["-c", IDLE], environment(folder), watch_memory=True).peak_bytes for _ in range(rounds)], MEGABYTE)
@@ -111,10 +134,12 @@ def rescan(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
 
 def _pair(folder: Path, records: int, dimension: int, metadata: str, changed: int = 0) -> tuple[Path, Path]:
     """Write two datasets of the same records, in processes of their own so that their memory is gone when the clock starts."""
-    places = folder / "source", folder / "target"
-    for place, other in zip(places, (0, changed), strict=True):
-        measure.run(["-m", "bench.proving", "make", str(place), str(records), str(dimension), metadata, str(other)], environment(folder))
-    return places
+    return _written(folder / "source", records, dimension, metadata), _written(folder / "target", records, dimension, metadata, changed)
+
+
+def _written(place: Path, records: int, dimension: int, metadata: str, changed: int = 0) -> Path:
+    measure.run(["-m", "bench.proving", "make", str(place), str(records), str(dimension), metadata, str(changed)], environment(place.parent))
+    return place
 
 
 def _verify(pair: tuple[Path, Path], folder: Path, *, watch_memory: bool = False) -> measure.Measured:

@@ -84,6 +84,7 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], dict[str, Any]]] = {
     "pinecone": against_pinecone.copying,
     "pinecone-limits": against_pinecone.under_limits,
     "pinecone-memory": against_pinecone.memory,
+    "batches": against_reading.batches,
     "proof": against_reading.proof,
     "proof-while-copying": against_reading.while_copying,
     "proof-memory": against_reading.memory,

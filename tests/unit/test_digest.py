@@ -176,6 +176,17 @@ def test_a_batch_hashes_as_its_records_do_one_by_one(found, data):
     assert [(int(key), row.tobytes()) for key, row in zip(hashes.keys, hashes.rows, strict=True)] == [one_by_one(row) for row in found[first:last]]
 
 
+@pytest.mark.parametrize("dimension", [0, 1, 3, 255, 256, 700])
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 33])
+def test_rows_of_any_length_hash_as_one_by_one(dimension, count):
+    values = np.random.default_rng(dimension).standard_normal((count + 2, dimension), np.float32)
+    batch = records.make_batch([f"r{place}" for place in range(count + 2)], values).slice(1, count)
+    expected = [
+        one_by_one({"id": f"r{place}", "namespace": "", "values": values[place], "metadata": None, "sparse_values": None})[1] for place in range(1, count + 1)
+    ]
+    assert [row.tobytes() for row in digest.hash_rows(batch).rows] == expected
+
+
 def test_an_index_that_is_there_twice_keeps_the_order_of_its_weights():
     twice = {"indices": [9, 3, 9, 3], "values": [0.25, 0.5, 0.75, 1.0]}
     plain = {**BASE, "sparse_values": None}
