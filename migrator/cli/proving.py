@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migrator.cli import driving, output
 from migrator.errors import ConfigError
@@ -30,6 +30,10 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
+    if (options.run is None) == (options.check is None) or (options.check is not None and options.output):
+        raise ConfigError("report takes a run, or --check FILE", fix="see: python -m migrator report --help", code="bad_usage")
+    if options.check is not None:
+        return _check(options)
     with closing(Service()) as service:
         try:
             path = service.report(options.run, Path(options.output) if options.output else None)
@@ -37,3 +41,17 @@ def report(options: argparse.Namespace) -> int:
             raise ConfigError(f"{options.output} cannot be written: {error.strerror}", fix="give another -o FILE", code="output_unwritable") from None
     output.show({"run": options.run, "report": str(path)}, lambda answer: answer["report"], as_json=options.json)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Say whether a report file is as it was made; 1 when it was altered."""
+    with closing(Service()) as service:
+        found = service.check_report(Path(options.check))
+    output.show(found | {"report": options.check}, _confirmation, as_json=options.json)
+    return 0 if found["intact"] else 1
+
+
+def _confirmation(found: dict[str, Any]) -> str:
+    lines = [found["message"] if found["intact"] else f"altered: {found['message']}"]
+    lines += [f"  run {found['run']}, verdict {found['verdict']}, fingerprint {found['fingerprint']}"] if found["intact"] else []
+    return "\n".join(lines)
