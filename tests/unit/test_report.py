@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from html.parser import HTMLParser
 
@@ -241,6 +242,34 @@ def test_both_recalls_stand_beside_each_other():
 
 def test_what_search_measured_can_be_next_to_nothing():
     assert "Search quality" in shown(search={"verdict": "fail"})
+
+
+def places(found, *path):
+    """Yield the path of every key in nested dictionaries and lists."""
+    for key, value in found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ():
+        yield (*path, key)
+        yield from places(value, *path, key)
+
+
+def test_any_key_of_a_later_part_may_be_missing():
+    parts = {
+        "search": search(),
+        "repairs": [{"finished": 1.7e9, "copied": 1, "deleted": 0}],
+        "rolled_back": {"finished": 1.7e9, "deleted": 1, "restored": 0, "dropped": False, "proof": "x"},
+        "scope": {"level": "content", "sample": "", "compared": 9, "sentence": "all"},
+        "tolerance": {"values": 1e-6},
+        "cutover": {"done": ["x"], "new": {"environment": {}, "snippets": {}, "note": ""}, "old": None, "finished": 1.7e9},
+    }
+    tried = 0
+    for *path, last in places(parts):
+        changed = copy.deepcopy(parts)
+        inner = changed
+        for key in path:
+            inner = inner[key]
+        del inner[last]
+        assert render_report(result(**changed)), (*path, last)
+        tried += 1
+    assert tried > 60
 
 
 def test_repairs_and_passes():

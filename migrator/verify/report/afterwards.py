@@ -26,7 +26,7 @@ def repairs(result: Mapping[str, Any]) -> Html | None:
     found = result.get("repairs")
     if not found:
         return None
-    rows = ((moment(row["finished"]), row.get("copied"), row.get("deleted")) for row in found)
+    rows = ((moment(row.get("finished")), row.get("copied"), row.get("deleted")) for row in found)
     lead = "Each repair copied the differing records again, then both sides were proven anew."
     return section("Repairs", table(("finished", "copied again", "deleted in the target"), rows, 2), lead=lead)
 
@@ -43,7 +43,7 @@ def rollback(result: Mapping[str, Any]) -> Html | None:
     ]
     said = "the collection it had made was dropped" if dropped else " and ".join(lines)
     proof = el("p", "Proof: ", outside(done["proof"])) if done.get("proof") else None
-    return section("Rollback", el("p", f"{moment(done['finished'])}: {said}."), proof)
+    return section("Rollback", el("p", f"{moment(done.get('finished'))}: {said}."), proof)
 
 
 def cutover(result: Mapping[str, Any]) -> Html | None:
@@ -51,7 +51,7 @@ def cutover(result: Mapping[str, Any]) -> Html | None:
     done = result.get("cutover")
     if not done:
         return None
-    parts = [el("ol", *(el("li", outside(line)) for line in done["done"]))]
+    parts = [el("ol", *(el("li", outside(line)) for line in done.get("done") or ()))]
     for name, key in (("New address", "new"), ("The way back", "old")):
         address = done.get(key) or {}
         lines = [f"# {address['note']}"] if address.get("note") else []

@@ -16,8 +16,10 @@ def duration(seconds: float) -> str:
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{seconds:.1f} s"
 
 
-def moment(seconds: float) -> str:
+def moment(seconds: float | None) -> str:
     """Return a moment, seconds since the epoch, for people: ``22 Nov 2026, 05:24:10 UTC``."""
+    if seconds is None:
+        return "at an unknown time"
     return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y, %H:%M:%S UTC").lstrip("0")
 
 

@@ -74,6 +74,7 @@ def _milliseconds(number: float | None) -> str | None:
 
 
 def _namespaces(found: Mapping[str, Mapping[str, Any]], k: int) -> Html | None:
+    found = {name: row for name, row in found.items() if row}
     if len(found) < 2:
         return None
     order = sorted(
@@ -110,12 +111,12 @@ def _asked(answer: Mapping[str, Any]) -> Html:
 
 def _side_by_side(answer: Mapping[str, Any]) -> Html:
     exact: Sequence[Mapping[str, Any]] = answer.get("exact") or []
-    known = {hit["id"] for hit in exact}
+    known = {hit.get("id") for hit in exact}
     lists = [exact, *(answer.get(side) or [] for side in _SIDES)]
     rows = ((place + 1, *(_hit(hits[place], known) if place < len(hits) else "" for hits in lists)) for place in range(max(map(len, lists), default=0)))
     return table(("place", "exact", *_SIDES), rows)
 
 
-def _hit(hit: Mapping[str, Any], known: set[str]) -> Html:
+def _hit(hit: Mapping[str, Any], known: set[str | None]) -> Html:
     score = f" {hit['score']:.4f}" if isinstance(hit.get("score"), (int, float)) else ""
-    return el("span", code(hit["id"]), el("small", score), class_=None if hit["id"] in known else "bad")
+    return el("span", code(hit.get("id", NONE)), el("small", score), class_=None if hit.get("id") in known else "bad")

@@ -37,7 +37,9 @@ def proof(result: Mapping[str, Any]) -> Html:
 
 
 def _tolerance(found: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in found.items()) if found else "none: bit by bit"
+    if not found:
+        return "none: bit by bit"
+    return str(found.get("sentence") or ", ".join(f"{name}: {value}" for name, value in found.items()))
 
 
 def performance(result: Mapping[str, Any]) -> Html:
