@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migrator.verify.report.figures import duration, shorten, signed
-from migrator.verify.report.html import Html, el, join
+from migrator.verify.report.html import Html, el, join, spelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ SHOWN = 8
 BARS = 24
 _ROW = 40
 """Pixels a row of a bar chart takes."""
-_LETTERS = 28
+_LETTERS = 24
 _HEIGHT = 150
 """Pixels of the charts over an axis."""
 
@@ -33,7 +33,7 @@ def _bar(x: float, y: float, width: float, height: float, tone: str) -> Html:
 
 
 def _named(name: str) -> str:
-    return shorten(name, _LETTERS) or "(default)"
+    return shorten(spelt(name), _LETTERS) or "(default)"
 
 
 def pairs(rows: Sequence[tuple[str, float, float]], said: Sequence[str], title: str, description: str, *, mark: float | None = None, most: float = 0.0) -> Html:
@@ -59,8 +59,8 @@ def deltas(rows: Sequence[tuple[str, int]], title: str, description: str) -> Htm
         tone = "missing" if delta < 0 else "extra"
         parts += [_label(_named(name), 0, y + 13), _label(signed(delta), 100, y + 13, "end", "n")]
         parts += [_bar(0, y + 20, 100, 14, "track"), _bar(50 - width if delta < 0 else 50, y + 20, width, 14, tone)]
-    zero = el("line", x1="50%", x2="50%", y1=16, y2=_ROW * len(rows) - 4, class_="zero")
-    return _svg(_ROW * len(rows), title, description, *parts, zero)
+        parts.append(el("line", x1="50%", x2="50%", y1=y + 17, y2=y + 37, class_="zero"))
+    return _svg(_ROW * len(rows), title, description, *parts)
 
 
 def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], title: str, description: str) -> Html:

@@ -60,8 +60,7 @@ def _pairs(namespaces: Mapping[str, Mapping[str, int]], names: tuple[str, str]) 
     shown = largest(namespaces, lambda row: max(row["source"], row["target"]))
     rows = [(name, float(row["source"]), float(row["target"])) for name, row in shown.items()]
     said = [
-        f"{row['source']:,}" if row["source"] == row["target"] else f"{row['source']:,} / {row['target']:,} ({signed(row['target'] - row['source'])})"
-        for row in shown.values()
+        f"{row['source']:,}" if row["source"] == row["target"] else f"{row['source']:,} ({signed(row['target'] - row['source'])})" for row in shown.values()
     ]
     totals = [sum(row[side] for row in namespaces.values()) for side in ("source", "target")]
     description = f"{totals[0]:,} {names[0]} and {totals[1]:,} {names[1]} in {many(len(namespaces), 'namespace')}."

@@ -39,9 +39,14 @@ def join(children: Iterable[object]) -> Html:
     return Html("".join(child if isinstance(child, Html) else text(child) for child in children if child is not None))
 
 
+def spelt(value: object) -> str:
+    """Return a name on one line: two that differ in a line break only must not look alike."""
+    return str(value).replace("\n", "\\n")
+
+
 def outside(value: object) -> Html:
     """Return a name from outside, kept apart from the direction of the text around it."""
-    return el("bdi", value)
+    return el("bdi", spelt(value))
 
 
 def namespace(name: str) -> Html:
@@ -51,7 +56,7 @@ def namespace(name: str) -> Html:
 
 def code(name: object) -> Html:
     """Return an id, a digest or an address in letters of equal width."""
-    return el("bdi", name, class_="code")
+    return el("bdi", spelt(name), class_="code")
 
 
 def section(title: str, *children: object, lead: object = None) -> Html:
