@@ -79,6 +79,11 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("endpoints", metavar="RUN | SOURCE TARGET", nargs="+", help="a run's id, or two endpoints")
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a run's id, as the runs command lists it")
+    parser.add_argument("--check", metavar="FILE", help="tell whether a report file, .html or .json, is as it was made, and made here")
+
+
 def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_positive, default=8501, help="port to listen on (default 8501)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
@@ -214,7 +219,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("verify", "prove a run again, or two collections equal", (_verify, _selection, proof_options.options)),
     ("repair", "copy the records again that the last proof of a run found different, and prove it again", (_run, _repair)),
     ("rollback", "remove what a run wrote, restore what it kept, and drop the collection if it made it", (_run, _rollback)),
-    ("report", "write the HTML report of a run", (_run, _output("the HTML file; without it, print where the report lies"))),
+    ("report", "write the report of a run, or confirm one", (_report, _output("the file, .html or .json; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),
 )

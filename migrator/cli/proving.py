@@ -38,6 +38,10 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
+    if (options.run is None) == (options.check is None) or (options.check is not None and options.output):
+        raise ConfigError("report takes a run, or --check FILE", fix="see: python -m migrator report --help", code="bad_usage")
+    if options.check is not None:
+        return _check(options)
     with closing(Service()) as service:
         try:
             path = service.report(options.run, Path(options.output) if options.output else None)
@@ -53,3 +57,17 @@ def _cost(costs: Sequence[Mapping[str, Any]], scope: Scope) -> None:
         if cost["level"] == scope.level:
             of = f"a sample of {scope.sample} of this, at most: " if scope.sample else ""
             sys.stderr.write(f"{of}{cost['sentence']}\n")
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Say whether a report file is as it was made; 1 when it was altered."""
+    with closing(Service()) as service:
+        found = service.check_report(Path(options.check))
+    output.show(found | {"report": options.check}, _confirmation, as_json=options.json)
+    return 0 if found["intact"] else 1
+
+
+def _confirmation(found: dict[str, Any]) -> str:
+    lines = [found["message"] if found["intact"] else f"altered: {found['message']}"]
+    lines += [f"  run {found['run']}, verdict {found['verdict']}, fingerprint {found['fingerprint']}"] if found["intact"] else []
+    return "\n".join(lines)

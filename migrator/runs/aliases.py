@@ -108,7 +108,7 @@ def _record(manager: Manager, run: str, alias: str, what: str) -> None:
         cutover["done"].append(what)
         if (cutover.get("alias") or {}).get("name") == alias:
             cutover["alias"]["back"], cutover["new"]["note"] = True, f"Taken back: {what}."
-        result.save(manager.folder(run), known)
+        result.save(manager.ledger, manager.folder(run), known)
 
 
 @contextmanager

@@ -244,4 +244,4 @@ def _did(manager: Manager, run: str, answer: dict[str, Any], what: str) -> None:
     known = result.load(folder)
     if known is not None:
         shown = ("new", "old", "scaled", "alias", "deleted", "done", "finished")
-        result.save(folder, known | {"cutover": {name: answer[name] for name in shown}})
+        result.save(manager.ledger, folder, known | {"cutover": {name: answer[name] for name in shown}})

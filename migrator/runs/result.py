@@ -14,8 +14,7 @@ from migrator.errors import MigratorError
 from migrator.ledger import passes, progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
-from migrator.runs import batches, lag, scopes
-from migrator.verify.report import render_report
+from migrator.runs import batches, lag, reports, scopes, technical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +43,7 @@ def conclude(attempt: Attempt, found: Comparison, scope: Scope) -> str:
     answer["findings"] += [*_merged(attempt), *_written(attempt), *_meanwhile(found)]
     answer |= followed
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
-    save(attempt.folder, answer)
+    save(attempt.ledger, attempt.folder, answer)
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(answer))
     return verdict
@@ -84,6 +83,7 @@ def _answer(attempt: Attempt, found: Comparison, counts: Counts) -> dict[str, An
         "plan": to_data(attempt.plan),
         "report": str(attempt.folder / "report.html"),
         "repairs": json.loads(row["facts"]).get("repairs", []),
+        "technical": technical.collected(attempt.ledger, attempt.run, attempt.plan),
     }
 
 
@@ -195,12 +195,9 @@ def _mismatch(attempt: Attempt) -> list[dict[str, Any]]:
     return [{"severity": "blocking", "code": "dimension_differs", "message": message, "fix": fix}]
 
 
-def save(folder: Path, result: dict[str, Any]) -> None:
-    """Write the result and its report; each appears whole or not at all."""
-    for name, text in (("result.json", json.dumps(result, ensure_ascii=False, indent=1)), ("report.html", render_report(result))):
-        staged = folder / f"{name}.tmp"
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(folder / name)
+def save(ledger: Ledger, folder: Path, result: dict[str, Any]) -> None:
+    """Write the result and its report, and note their fingerprint in the ledger; each file appears whole or not at all."""
+    reports.publish(ledger, folder, result)
 
 
 def load(folder: Path) -> dict[str, Any] | None:

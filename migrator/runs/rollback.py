@@ -47,7 +47,7 @@ def roll_back(attempt: Attempt) -> str:
     failpoint("rollback_recorded")
     known = result.load(attempt.folder)
     if known is not None:
-        result.save(attempt.folder, known | {"rolled_back": outcome})
+        result.save(attempt.ledger, attempt.folder, known | {"rolled_back": outcome})
     attempt.log("info" if outcome["proof"]["verdict"] == AS_BEFORE else "error", sentence(outcome))
     attempt.taken_back = True
     return STATUS

@@ -76,14 +76,14 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
             "eta_seconds": _eta(row, done, rate) if running else None,
             "records_per_second": rate,
             "namespaces": _namespaces(ledger, run),
-            "throughput": _throughput(ledger, row),
+            "throughput": throughput(ledger, row),
             "rejected_sample": progress.rejected(ledger, run, 100),
             "log": [{"time": _iso(line["at"]), "level": line["level"], "message": line["message"]} for line in rows.log_tail(ledger, run, 200)],
             "error": json.loads(row["error"]) if row["error"] else manager.unrecorded(run),
             "report": _existing(manager, run, "report.html"),
             "plan": json.loads(row["plan"]),
         }
-        | _batches(ledger, run)
+        | batches(ledger, run)
         | _follow(ledger, row, running=running)
         | _noted(ledger, row)
     )
@@ -159,7 +159,7 @@ def _rate(ledger: Ledger, row: Row) -> float:
     return float(found["records"] / elapsed) if found and elapsed > 0 else 0.0
 
 
-def _throughput(ledger: Ledger, row: Row) -> list[list[float]]:
+def throughput(ledger: Ledger, row: Row) -> list[list[float]]:
     """Return records/s over the life of the run, in at most 120 equal steps. One query: a pass that begins takes the checkpoints of the last one away."""
     found = ledger.rows(
         """WITH seen AS (SELECT at, seconds, scanned FROM checkpoints WHERE run=? AND split!=?),
@@ -173,7 +173,8 @@ def _throughput(ledger: Ledger, row: Row) -> list[list[float]]:
     return [[slot * step, records.get(slot, 0) / step] for slot in range(max(records) + 1)][:_POINTS]
 
 
-def _batches(ledger: Ledger, run: str) -> dict[str, Any]:
+def batches(ledger: Ledger, run: str) -> dict[str, Any]:
+    """Return the sizes of the last batches, oldest first, and how long writing each took."""
     found = ledger.rows("SELECT copied, seconds FROM checkpoints WHERE run=? AND split!=? ORDER BY at DESC LIMIT ?", (run, SPLIT, _RECENT_BATCHES))
     times = sorted(line["seconds"] for line in found)
     p95 = times[min(len(times) - 1, int(len(times) * 0.95))] * 1000 if times else None

@@ -12,12 +12,13 @@ from migrator.ledger import runs as rows
 from migrator.model import Plan, Scope
 from migrator.planning import PlanOptions
 from migrator.records import to_dicts
-from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prove, rates, result, scopes, stamping, view
+from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prove, rates, reports, result, scopes, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
 from migrator.runs.repairs import RepairsOfRuns
 from migrator.runs.rollbacks import RollbacksOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
+from migrator.verify.report import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -200,13 +201,18 @@ class Service:
     # -- files
 
     def report(self, run: str, output: Path | None = None) -> Path:
-        """Return the run's HTML report, or write it to ``output``."""
-        self.result(run)
-        path = self.manager.folder(run) / "report.html"
+        """Return the run's HTML report, or write it to ``output``: as JSON where that ends in ``.json``."""
+        found, folder = self.result(run), self.manager.folder(run)
+        if "fingerprint" not in found:  # of a version that made none
+            result.save(self.manager.ledger, folder, found)
         if output is None:
-            return path
-        output.write_bytes(path.read_bytes())
+            return folder / "report.html"
+        output.write_bytes(seal.as_json(found).encode() if output.suffix.lower() == ".json" else (folder / "report.html").read_bytes())
         return output
+
+    def check_report(self, path: Path) -> dict[str, Any]:
+        """Return whether a report file is as it was made, and made here: see ``migrator.runs.reports.check``."""
+        return reports.check(self.manager.ledger, path)
 
     def rejected_file(self, run: str) -> Path | None:
         """Write the run's rejected records, raw, as JSON lines readable by this user only; None when there are none."""

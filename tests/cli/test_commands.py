@@ -224,6 +224,23 @@ def test_report(run, seeded, tmp_path):
     run("report", made, "-o", "no/such/folder/report.html").is_error(2, "cannot be written")
 
 
+def test_report_check(run, seeded):
+    made = run("copy", "memory:s", "memory:t", "--json").json["run"]
+    for name in ("report.html", "report.json"):
+        run("report", made, "-o", name)
+        found = run("report", "--check", name, "--json")
+        assert found.code == 0
+        assert {"intact": True, "known": True, "run": made, "verdict": "proven", "report": name}.items() <= found.json.items()
+        assert "this home made this report" in run("report", "--check", name).out
+        Path(name).write_text(Path(name).read_text("utf-8").replace("proven", "differs"), "utf-8")
+        found = run("report", "--check", name)
+        assert found.code == 1
+        assert found.out.startswith("altered: the data")
+    for words in (["report"], ["report", made, "--check", "report.html"], ["report", "--check", "report.html", "-o", "x.html"]):
+        run(*words).is_error(2, "report takes a run, or --check FILE")
+    run("report", "--check", "none.html").is_error(2, "none.html cannot be read")
+
+
 def test_steering_what_does_not_run(run, seeded):
     made = run("copy", "memory:s", "memory:t?refuse_at=2", "--batch", "10", "--json").json["run"]
     run("pause", made).is_error(2, "not running")
