@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator.cli import convert, delta, driving, local_pinecone, output, proving
+from migrator.cli import convert, delta, driving, local_pinecone, output, proving, searching
 from migrator.errors import ConfigError
 from migrator.service import Service, dump_plan, half, kind_of_config, load_plan
 
@@ -166,6 +166,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "reset": delta.reset,
     "verify": proving.verify,
     "report": proving.report,
+    "search": searching.search,
     "serve": _serve,
     "local-pinecone": local_pinecone.run,
 }

@@ -59,6 +59,8 @@ class Attempt:
     rejected: int = 0
     cut_off: bool = False
     """Whether its requests were ended because it did not stop by itself; whatever fails from then on is the stop."""
+    standing: str = ""
+    """The status of a finished run that something is done with."""
     _open: weakref.WeakSet[Interruptible] = field(default_factory=weakref.WeakSet)
     _verified: int = 0
     _last_poll: float = 0.0

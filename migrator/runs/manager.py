@@ -15,7 +15,7 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, prove, steps
+from migrator.runs import drive, prove, searching, steps
 from migrator.runs.context import Attempt, StopRequestedError
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from migrator.model import Plan
 
 _WORK: dict[str, Callable[[Attempt], str]] = {"copy": drive.copy, "dry-run": drive.rehearse, "verify": prove.pair}
-_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {("copy", "verify"): drive.prove_again, ("verify", "verify"): prove.pair}
+_AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
+    ("copy", "verify"): drive.prove_again,
+    ("verify", "verify"): prove.pair,
+    ("copy", "search"): searching.run,
+    ("verify", "search"): searching.run,
+}
 """What can be done with a finished run of a kind, by name."""
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 """What a proof can come to."""
@@ -71,7 +76,7 @@ class Manager:
         ``finish`` tells a run that follows its source to make its last passes at once.
         """
         row = rows.get(self.ledger, run)
-        standing = row["status"] if again else ""
+        standing = rows.standing(row) if again else ""
         work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
@@ -93,9 +98,9 @@ class Manager:
             _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
-                lease = rows.begin(self.ledger, run, "preparing", finish=finish)
+                lease = rows.begin(self.ledger, run, "searching" if work is searching.run else "preparing", finish=finish)
                 started.set()
-                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown)
+                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown, standing=standing)
                 self._finish(attempt, work, standing)
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
@@ -129,7 +134,7 @@ class Manager:
         row = rows.get(self.ledger, run)
         if row["status"] == "running" and held(self.folder(run)):
             rows.ask(self.ledger, run, desired)
-        elif desired == "cancel" and row["status"] in ("running", "paused", "interrupted", "failed"):
+        elif desired == "cancel" and rows.standing(row) in ("running", "paused", "interrupted", "failed"):
             rows.mark(self.ledger, run, "cancelled")
             staging.abandon(self.plan(run), self.folder(run) / steps.LOAD_NOTE, lambda level, message: rows.log(self.ledger, run, level, message))
         else:
@@ -192,7 +197,8 @@ def _let_others_go_first() -> None:
 
 def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
     if standing and status not in PROVEN_OR_NOT:
-        stopped = {"code": "interrupted", "message": "the proof was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
+        what = "search" if "searching" in attempt.phases else "proof"
+        stopped = {"code": "interrupted", "message": f"the {what} was stopped; the earlier one stands", "fix": "start it again", "exit_code": "130"}
         status, error = standing, error or stopped
     rows.end(attempt.ledger, attempt.lease, status, error)
 

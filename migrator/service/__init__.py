@@ -5,6 +5,7 @@ from migrator.configs import Conversion
 from migrator.inspection import Inspection
 from migrator.planning import PlanOptions
 from migrator.runs import result
+from migrator.runs.searches import SearchOptions
 from migrator.service.home import default_home
 from migrator.service.stores import staged_in, stores
 from migrator.service.verbs import Service
@@ -14,6 +15,7 @@ __all__ = [
     "Conversion",
     "Inspection",
     "PlanOptions",
+    "SearchOptions",
     "Service",
     "command",
     "convert_config",

@@ -15,7 +15,7 @@ from tests.faiss.reading import DIMENSION, opened, seed, vectors
 
 COUNT = 300
 VALUES = vectors(COUNT)
-NUMBERS = np.random.default_rng(3).permutation(10**6)[:COUNT].astype(np.int64)
+NUMBERS = np.random.default_rng(3).permutation(10**6)[:COUNT].astype(np.int64) - 500_000
 
 
 def nearest(query, values=VALUES, k=5) -> list[int]:
@@ -89,9 +89,23 @@ def test_a_score_that_says_nothing_in_the_metric_is_none(tmp_path):
     assert all(math.isnan(score) for _, score in answered(f"faiss:{place}?metric=dotproduct"))
 
 
-def test_more_than_there_are(tmp_path):
-    place = seed(tmp_path / "a.index", "Flat", VALUES[:3])
-    assert len(answered(f"faiss:{place}", k=50)) == 3
+@pytest.mark.parametrize("kind", ["Flat", "IVF4,Flat", "IDMap,Flat"])
+def test_more_than_there_are(tmp_path, kind):
+    ids = NUMBERS[5:17] if kind != "Flat" else None
+    place = seed(tmp_path / "a.index", kind, VALUES[5:17], ids)
+    with opened(f"faiss:{place}") as source:
+        (hits,) = source.search([VALUES[7].tolist()], 12, None)
+        stored = {str(name) for name in (range(12) if ids is None else ids)}
+        assert {name for name, _ in hits} <= stored
+        assert hits[0][0] == ("2" if ids is None else str(NUMBERS[7]))
+        assert kind.startswith("IVF") or len(hits) == 12  # an IVF index looks into one list of four
+
+
+def test_an_id_may_be_what_stands_for_none(tmp_path):
+    ids = NUMBERS.copy()
+    ids[7] = -1
+    place = seed(tmp_path / "a.index", "IDMap,Flat", VALUES, ids)
+    assert answered(f"faiss:{place}")[0] == ("-1", pytest.approx(0.0, abs=1e-4))
 
 
 def test_an_empty_index(tmp_path):

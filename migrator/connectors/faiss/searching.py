@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Hits = list[tuple[str, float]]
 _INNER_PRODUCT, _L2 = 0, 1
 """faiss.MetricType"""
+_NO_SCORE = np.float32(3e38)
+"""Faiss fills the places of an answer that stay empty with the label -1 and the worst score there is."""
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Searcher:
         answers: list[Hits] = [[] for _ in queries]
         for shard in self.reader.shards:
             for answer, scores, labels in zip(answers, *_asked(shard, queries, top_k), strict=True):
-                there = labels >= 0
+                there = (labels != -1) | (np.abs(scores) < _NO_SCORE)  # -1 stands for none, and may be an id
                 answer.extend(zip(self._names(shard, labels[there]), self._scores(scores[there], kind).tolist(), strict=True))
         if len(self.reader.shards) > 1:
             similar = kind == _INNER_PRODUCT or self.metric in {"cosine", "dotproduct"}
