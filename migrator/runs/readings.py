@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections import abc
     from collections.abc import Callable, Sequence
 
-    from migrator.model import Plan, Split
+    from migrator.model import Collection, Plan, Split
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
     from migrator.transform import Transform
 
 READ_RECORDS = 10_000
+_READ_BYTES = 8 << 20
+"""Of vectors in a chunk: several are held at once."""
 _LOOKED_UP = 500
 
 
@@ -49,6 +51,9 @@ class Reading:
     fetch: Callable[[Sequence[str], str], pa.RecordBatch]
     """Looks records up by the ids and namespace they have in the target."""
 
+    rows: int = READ_RECORDS
+    """Read at once."""
+
     @property
     def records(self) -> int:
         return sum(self.counts.values())
@@ -65,7 +70,7 @@ class Reading:
         lock = threading.Lock()
 
         def one(split: Split) -> None:
-            for chunk in read_patiently(self.opened, split, None, READ_RECORDS, stop=attempt.stop, log=attempt.log):
+            for chunk in read_patiently(self.opened, split, None, self.rows, stop=attempt.stop, log=attempt.log):
                 batch = self.chosen(chunk.batch)
                 with lock:
                     visit(batch)
@@ -118,23 +123,27 @@ def of_target(attempt: Attempt, target: Source, kind: str, namespaces: tuple[str
     scope = whole if namespaces is None else namespaces
     filter_ = plan.selection.filter if kind == "verify" else None
     rules = as_it_is(plan.with_(selection=Selection(scope, filter_), mapping=Mapping()))
-    found = attempt.patiently("looking at the target", target.describe).namespaces
-    known = {name: count for name, count in found.items() if count and (whole is None or name in whole)}
+    found = attempt.patiently("looking at the target", target.describe)
+    known = {name: count for name, count in found.namespaces.items() if count and (whole is None or name in whole)}
     counts = {name: count for name, count in known.items() if scope is None or name in scope}
-    return Reading("target", target, rules, _splits(attempt, target, scope), counts, known, routed_fetch(target, rules))
+    return Reading("target", target, rules, _splits(attempt, target, scope), counts, known, routed_fetch(target, rules), _rows(found))
 
 
 def of_source(attempt: Attempt, source: Source, known: abc.Mapping[str, int], namespaces: tuple[str, ...] | None) -> Reading:
     """Return how to read of the source what the run copies; ``known`` is how many records a proof counted in each namespace of the target."""
     plan = attempt.plan
     rules = compile_transform(plan)
-    found = attempt.patiently("looking at the source", source.describe).namespaces
-    read = [name for name in found if rules.namespaces is None or name in rules.namespaces]
-    counts = every = dict(known) if rules.names.field is not None else _routed(plan, {name: found[name] for name in read})
+    found = attempt.patiently("looking at the source", source.describe)
+    read = [name for name in found.namespaces if rules.namespaces is None or name in rules.namespaces]
+    counts = every = dict(known) if rules.names.field is not None else _routed(plan, {name: found.namespaces[name] for name in read})
     if namespaces is not None:
         counts = {name: count for name, count in counts.items() if name in namespaces}
         read = sorted({origin for name in namespaces for origin in rules.names.origins(name, read)})
-    return Reading("source", source, rules, _splits(attempt, source, tuple(read)), counts, every, routed_fetch(source, rules))
+    return Reading("source", source, rules, _splits(attempt, source, tuple(read)), counts, every, routed_fetch(source, rules), _rows(found))
+
+
+def _rows(found: Collection) -> int:
+    return max(100, min(READ_RECORDS, _READ_BYTES // (4 * max(1, found.dimension))))
 
 
 def _routed(plan: Plan, found: abc.Mapping[str, int]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING
 
 import faiss
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from migrator.cli import main
+from tests.contract.milvus_harness import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,24 @@ def test_an_approximate_source_and_an_exact_target_pass_with_both_recalls_shown(
     assert found["overlap"] < 0.75  # what such a tool takes for the verdict
     assert found["score_drift"]["max"] < 1e-3
     assert found["truth"] == {"records": ROWS, "read_from": "target"}
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_real_server_is_asked_with_filters(run, tmp_path, milvus_server, monkeypatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, milvus_server.token)
+    graph(tmp_path / "hnsw.index")
+    lines = "".join(json.dumps({"n": n, "tags": ["odd" if n % 2 else "even"]}) + "\n" for n in range(ROWS))
+    (tmp_path / "metadata.jsonl").write_text(lines)
+    target = f"milvus:t{uuid.uuid4().hex[:8]}?uri={milvus_server.uri}&token=env:{TOKEN_VARIABLE}&index_type=HNSW"
+    code, copied = run("copy", f"faiss:{tmp_path}/hnsw.index?metadata={tmp_path}/metadata.jsonl", target)
+    assert (code, copied["verdict"]) == (0, "proven")
+    code, found = run("search", copied["run"])
+    assert (code, found["recall"]["target"]["mean"] > 0.95, found["recall"]["source"]["mean"] < 0.75) == (0, True, True)
+    code, found = run("search", copied["run"], "--filter", '{"n": {"$lt": 3000}, "tags": {"$ne": "odd"}}')
+    assert (code, found["recall"]["target"]["mean"] > 0.95) == (0, True), found["reason"]
+    assert "Faiss index knows no metadata" in found["unsearchable"]["source"]
+    assert found["findings"][0]["code"] == "source_unsearchable"
 
 
 def test_an_approximate_target_of_an_exact_source_fails(run, tmp_path):

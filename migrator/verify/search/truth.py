@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from migrator.filters import compile_filter
 from migrator.records import dump_json, matrix, parse_json
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
-    import pyarrow as pa
 
     from migrator.model import Metric
     from migrator.verify.search.queries import Query
 
     Matrix = npt.NDArray[np.float64]
 
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
 """Of vectors as float64, and of the scores of a block."""
 _QUERIES = 256
 """Compared with a block at once."""
@@ -60,7 +60,6 @@ def slack(metric: Metric, query: Matrix, record: Matrix, last: float) -> float:
 class _Group:
     """Queries of one namespace and filter: they see the same records."""
 
-    places: npt.NDArray[np.int64]
     queries: Matrix
     matches: Callable[[Mapping[str, Any]], bool] | None
     best: Matrix
@@ -87,9 +86,9 @@ class Truth:
         located: dict[int, tuple[_Group, int]] = {}
         for (namespace, text), places in together.items():
             vectors = np.stack([self.queries[place].vector for place in places]).astype(np.float64)
-            shape = (len(places), 0)
+            best, names = np.full((len(places), self.k), -np.inf), np.empty((len(places), self.k), object)
             matches = compile_filter(parse_json(text)) if text else None
-            group = _Group(np.array(places, np.int64), vectors, matches, np.empty(shape), np.empty(shape, object))
+            group = _Group(vectors, matches, best, names)
             self._groups.setdefault(namespace, {})[text] = group
             located |= {place: (group, row) for row, place in enumerate(places)}
         self._of = [located[place] for place in range(len(self.queries))]
@@ -109,33 +108,37 @@ class Truth:
 
     def _compare(self, group: _Group, batch: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> None:
         values, ids = matrix(batch), batch.column("id")
-        step = max(1, min(_BLOCK_BYTES // (8 * max(1, values.shape[1])), _BLOCK_BYTES // (8 * min(_QUERIES, len(group.places)))))
+        group.candidates += len(rows)
+        step = max(1, min(_BLOCK_BYTES // (8 * max(1, values.shape[1])), _BLOCK_BYTES // (8 * min(_QUERIES, len(group.queries)))))
         for start in range(0, len(rows), step):
             some = rows[start : start + step]
             block = values[some].astype(np.float64)
-            group.candidates += len(some)
-            pieces = [self._nearest(group, block, some, ids, first) for first in range(0, len(group.places), _QUERIES)]
-            group.best, group.names = (np.concatenate(part) for part in zip(*pieces, strict=True))
+            for first in range(0, len(group.queries), _QUERIES):
+                self._improve(group, slice(first, first + _QUERIES), block, some, ids)
 
-    def _nearest(self, group: _Group, block: Matrix, rows: npt.NDArray[np.int64], ids: pa.Array, first: int) -> tuple[Matrix, npt.NDArray[np.object_]]:
-        """Return the best so far of some queries of the group with those of the block among them."""
-        mine = slice(first, first + _QUERIES)
-        scores = closeness(self.metric, group.queries[mine], block)
+    def _improve(self, group: _Group, queries: slice, block: Matrix, rows: npt.NDArray[np.int64], ids: pa.Array) -> None:
+        """Take into the best so far what is better in a block; after the first blocks that is next to nothing."""
+        scores = closeness(self.metric, group.queries[queries], block)
+        better = np.flatnonzero((scores > group.best[queries, -1:]).any(axis=1))
+        if not len(better):
+            return
+        scores, mine = scores[better], queries.start + better
         count = min(self.k, len(rows))
         places = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         used, inverse = np.unique(rows[places], return_inverse=True)
-        texts = np.array(ids.take(used).to_pylist(), object)
+        texts = np.array(ids.take(pa.array(used)).to_pylist(), object)
         best = np.concatenate([group.best[mine], np.take_along_axis(scores, places, axis=1)], axis=1)
         names = np.concatenate([group.names[mine], texts[inverse.reshape(places.shape)]], axis=1)
         order = np.argsort(-best, axis=1, kind="stable")[:, : self.k]
-        return np.take_along_axis(best, order, axis=1), np.take_along_axis(names, order, axis=1)
+        group.best[mine], group.names[mine] = np.take_along_axis(best, order, axis=1), np.take_along_axis(names, order, axis=1)
 
     def nearest(self, place: int) -> list[tuple[str, float]]:
         """Return the exact answer to a query, best first, as ``(id, closeness)``; an id that is there twice, once."""
         group, row = self._of[place]
         found: dict[str, float] = {}
         for name, score in zip(group.names[row], group.best[row], strict=True):
-            found.setdefault(name, float(score))
+            if score > -np.inf:  # a place not filled, or a vector that is no numbers
+                found.setdefault(name, float(score))
         return list(found.items())
 
     def candidates(self, place: int) -> int:
