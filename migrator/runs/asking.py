@@ -24,7 +24,7 @@ REFUSALS = (ConfigError, PermanentError, PlanError)
 """What trying again does not change."""
 WARM_UP = 3
 """Questions asked before the clock runs: connections are made and indexes loaded."""
-_NO_SEARCH = frozenset({"filter_unsupported", "sparse_only"})
+_NO_SEARCH = frozenset({"filter_unsupported", "metric_outside", "sparse_only"})
 """Refusals that say that a collection has no such search, not that it failed."""
 
 

@@ -139,8 +139,7 @@ def _once(search: Search, *, trusted: bool) -> None:
     steps = sum(side.records for side in sides.values()) + (0 if options.queries else first.records)
     search.queries = asked_for.queries(search, first)
     weight = max(1, steps // (8 * len(search.queries)))
-    attempt.total = steps + 2 * weight * len(search.queries)
-    rows.update(attempt.ledger, attempt.lease, to_verify=attempt.total)
+    rows.update(attempt.ledger, attempt.lease, to_verify=steps + 2 * weight * len(search.queries))
     _ask(search, weight)
     for reading in sides.values():
         truth = _truth(search, reading, proven=reading.side == "target" and trusted and not merged)

@@ -86,6 +86,7 @@ def test_the_run_stays_what_it_was(service, copied):
     assert (after["status"], after["counts"], after["progress"]) == ("proven", before["counts"], 1.0)
     assert service.result(copied)["search"] == found
     assert service.result(copied)["verdict"] == "proven"
+    assert ("search", "search.json") in {(file["kind"], file["name"]) for file in service.artifacts(copied)}
     assert any("search: pass" in line["message"] for line in after["log"])
 
 

@@ -13,7 +13,7 @@ from migrator.connectors.milvus.filtering import expression
 from migrator.connectors.milvus.layout import METRIC_NAMES
 from migrator.connectors.milvus.reading import STRONG, ensure_loaded
 from migrator.connectors.milvus.vectors import encode, placeholder
-from migrator.errors import PlanError
+from migrator.errors import ConfigError, PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,9 @@ def search_places(
 
 
 def _search(wire: Wire, place: Place, layout: Layout, vectors: Sequence[Sequence[float]], *, top_k: int, filters: str) -> list[list[tuple[str, float]]]:
+    if layout.vector is not None and layout.metric is None and layout.metric_name:
+        message = f"collection {layout.collection} is searched by {layout.metric_name}, which is no metric of vectors of numbers"
+        raise ConfigError(message, fix="search it with Milvus's own client", code="metric_outside")
     if layout.vector is None or layout.metric is None:
         raise PlanError(f"collection {layout.collection} has no dense vectors with an index to search", fix="finish the run that creates its index")
     rows = [encode(layout.vector_type, np.asarray([vector], np.float32)) for vector in vectors]
