@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import faiss
 import numpy as np
 import pytest
 
@@ -16,6 +21,7 @@ from migrator.records import make_batch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[2]
 KEYS = {
     *("verdict", "k", "threshold", "metric", "queries", "queries_from", "filter", "recall", "unsearchable", "overlap", "score_drift", "latency_ms"),
     *("namespaces", "answers", "truth", "seconds", "finished", "findings"),
@@ -112,3 +118,21 @@ def test_status_and_runs_do_not_change(made, capsys):
     assert main(["status", made, "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     assert (status["status"], status["progress"], status["error"]) == ("proven", 1.0, None)
+
+
+def test_killed_just_after_its_end_the_result_is_there_and_the_run_what_it_was(tmp_path):
+    index = faiss.IndexFlatL2(8)
+    index.add(np.random.default_rng(1).standard_normal((300, 8), dtype=np.float32))
+    faiss.write_index(index, str(tmp_path / "a.index"))
+
+    def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "MIGRATOR_HOME": str(tmp_path / "home"), **environment}
+        return subprocess.run([sys.executable, "-m", "migrator", *command, "--json"], cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+
+    made = json.loads(run("copy", f"faiss:{tmp_path}/a.index", f"parquet:{tmp_path}/out").stdout)["run"]
+    assert run("search", made, MIGRATOR_FAILPOINT="search_saved").returncode == 137
+    status = json.loads(run("status", made).stdout)
+    assert (status["status"], status["error"]) == ("proven", None)
+    again = json.loads(run("verify", made).stdout)
+    assert (again["verdict"], again["search"]["judged"], again["search"]["recall"]["source"]["mean"]) == ("proven", False, 1.0)
+    assert again["search"]["proof_finished"] < again["finished"]
