@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from migrator.model import Collection, Plan
     from migrator.protocols import Source
+    from migrator.routing import Namespaces
     from migrator.runs.context import Attempt
     from migrator.verify.search.measures import Hits
     from migrator.verify.search.queries import Query
@@ -54,14 +55,12 @@ def source_side(source: Source, collection: Collection, plan: Plan) -> Asked:
     """Return how to ask the source for what a query of the target's asks: in the namespaces its records come from, of what was copied only."""
     search = _searchable(source, plan.source.connector)
     rules = compile_transform(plan)
-    if rules.names.field is not None:
-        message = f"its records were routed by the metadata field {rules.names.field}, so no search of the source's is one of a namespace of the target"
-        raise UnsearchableError(message)
 
     def ask(query: Query, k: int) -> Hits:
         origins = [name for name in rules.names.origins(query.namespace or "", collection.namespaces) if rules.namespaces is None or name in rules.namespaces]
-        vector, filter_ = query.vector.tolist(), all_of(plan.selection.filter, query.filter)
-        hits = [hit for origin in origins for hit in search.search([vector], k, origin, filter_)[0]]
+        vector = query.vector.tolist()
+        chosen = {origin: all_of(plan.selection.filter, query.filter, routed(rules.names, query.namespace or "", origin)) for origin in origins}
+        hits = [hit for origin, filter_ in chosen.items() for hit in search.search([vector], k, origin, filter_)[0]]
         if len(origins) > 1:
             hits.sort(key=lambda hit: hit[1], reverse=collection.metric != "euclidean")
         named: dict[str, float] = {}
@@ -70,6 +69,19 @@ def source_side(source: Source, collection: Collection, plan: Plan) -> Asked:
         return list(named.items())[:k]
 
     return Asked("source", ask)
+
+
+def routed(names: Namespaces, namespace: str, origin: str) -> Mapping[str, Any] | None:
+    """Return the filter for those records of the source's ``origin`` that a metadata field routes to the target's ``namespace``; None without such a rule.
+
+    A value that is a list, or null, names no namespace, and no filter can ask for it: such records are left to the rule for missing values.
+    """
+    if names.field is None:
+        return None
+    parts: list[dict[str, Any]] = [{names.field: {"$eq": value}} for value in names.values(namespace)]
+    if names.without_value(origin) == namespace:
+        parts.append({names.field: {"$exists": False}})
+    return {"$or": parts} if len(parts) > 1 else parts[0]
 
 
 def _searchable(opened: Source, connector: str) -> Searchable:

@@ -50,6 +50,17 @@ def test_to_milvus(account, service, copy, tmp_path, metric, mode):
     searched(service, result["run"], namespaces=("en us",), filter={"tags": {"$ne": "odd"}})
 
 
+def test_routed_by_a_field_with_encoded_names(account, service, copy, tmp_path):
+    account.create("a", 16)
+    values = np.random.default_rng(1).standard_normal((90, 16)).astype(np.float32)
+    langs = ["日本", "en", 7]
+    account.fill("a", [{"id": f"r{n}", "values": values[n].tolist(), "metadata": {"lang": langs[n % 3]}} for n in range(90)])
+    there = copy("pinecone:a", f"milvus:things?uri={tmp_path}/a.db&index_type=FLAT", namespace_from="lang")
+    assert sorted(searched(service, there["run"])["namespaces"]) == ["7", "en", "日本"]
+    back = copy(f"milvus:things?uri={tmp_path}/a.db", "pinecone:b", namespace_from="lang")
+    assert len(searched(service, back["run"])["namespaces"]) == 3
+
+
 def test_a_sparse_index_has_nothing_to_ask(account, service, copy):
     account.client.indexes.create(
         name="s",

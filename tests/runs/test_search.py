@@ -330,11 +330,20 @@ def test_encoded_ids_are_told_apart_and_compared(service, seed, copy):
     assert found["answers"][0]["source"][0]["id"].startswith("%")
 
 
-def test_a_source_routed_by_a_field_has_no_search_of_one_namespace(service, seed, copy):
-    seed("source", batch_of([{"id": f"r{n}", "values": [1, n, n % 7], "metadata": {"lang": "ab"[n % 2]}} for n in range(40)]))
-    found = search(service, copy(namespace_from="lang").run)
-    assert (found["verdict"], sorted(found["namespaces"])) == ("pass", ["a", "b"])
-    assert "routed by the metadata field lang" in found["unsearchable"]["source"]
+@pytest.mark.parametrize("missing", ["keep", "default", "other"])
+def test_a_source_routed_by_a_field_is_asked_by_that_field(service, seed, copy, missing):
+    langs = ["a", 7, "7", True, 1.5, "", None]
+    random_ = np.random.default_rng(6).standard_normal((210, 3))
+    rows_ = [
+        {"id": f"r{n}", "values": random_[n], "metadata": {"lang": lang} if (lang := langs[n % 7]) is not None else {}, "namespace": "xy"[n > 99]}
+        for n in range(210)
+    ]
+    seed("source", batch_of(rows_))
+    found = search(service, copy(namespace_from="lang", namespace_missing=missing, accept_lossy=True).run, samples=60)
+    kept = {"keep": {"", "x", "y"}, "default": {""}, "other": {"", "other"}}[missing]
+    assert set(found["namespaces"]) == {"a", "7", "true", "1.5"} | kept
+    assert (found["verdict"], found["unsearchable"], found["overlap"]) == ("pass", {}, 1.0)
+    assert found["recall"]["source"]["min"] == found["recall"]["target"]["min"] == 1.0
 
 
 def test_a_pair_nobody_here_copied(service, seed):
