@@ -22,6 +22,10 @@ def queries(search: Search, reading: Reading) -> list[Query]:
     options, dimension = search.options, search.collections["target"].dimension
     if not dimension:
         raise ConfigError("the target holds sparse vectors only", fix="search quality is measured for dense vectors", code="sparse_only")
+    source = search.collections.get("source")
+    if source is not None and source.dimension != dimension:
+        message = f"the source's vectors have {source.dimension:,} dimensions and the target's {dimension:,}: no vector can be asked for on both sides"
+        raise ConfigError(message, fix="copy anew into a collection of the source's dimension", code="dimension_differs")
     held = {name: count for name, count in reading.counts.items() if count}
     if unknown := [name for name in options.namespaces or () if name not in held]:
         known = ", ".join(map(repr, sorted(reading.known)[:_NAMED])) or "none with records"

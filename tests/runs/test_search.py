@@ -355,6 +355,15 @@ def test_a_pair_nobody_here_copied(service, seed):
     assert (found["verdict"], found["truth"]["records"], found["overlap"]) == ("pass", 50, 1.0)
 
 
+def test_sides_of_different_dimensions_cannot_be_asked_alike(service, seed):
+    seed("source", cloud(20), dimension=DIMENSION)
+    seed("target", batch_of([{"id": "r1", "values": [1, 2, 3]}]))
+    run = service.start_verify_pair("memory:source", "memory:target")
+    assert service.wait(run, 60)["status"] == "differs"
+    service.searches.start(run)
+    assert service.wait(run, 60)["error"]["code"] == "dimension_differs"
+
+
 def test_each_metric(service, copy, collections):
     for metric in ("cosine", "dotproduct", "euclidean"):
         collections[metric] = table = Table(DIMENSION, metric)
