@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import re
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from migrator.ascii_names import DEFAULT_SPELLINGS, decode, encode
 from migrator.model import DEFAULT_NAMESPACE
-from migrator.records import dump_json
+from migrator.records import dump_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -146,6 +147,19 @@ class Namespaces:
         if self.missing == KEEP:
             return self.own(namespace)
         return DEFAULT_NAMESPACE if self.missing == DEFAULT else self.spelt(self.missing)
+
+    def values(self, namespace: str) -> list[str | bool | float]:
+        """Return the metadata values that name the target's ``namespace``, of every type that can."""
+        text = namespace
+        if self.encodes:
+            with suppress(ValueError):  # a name that is no spelling was made by nobody here, and names itself
+                text = decode(namespace, DEFAULT_SPELLINGS)
+        found: list[str | bool | float] = [text]
+        if _LIKE_ANOTHER_TYPE.fullmatch(text):
+            with suppress(ValueError):
+                value = parse_json(text)
+                found += [value] if not isinstance(value, str) and usable(value)[0] == text else []
+        return found
 
     def origins(self, namespace: str, known: Iterable[str]) -> list[str]:
         """Return those of the source's ``known`` namespaces from which records can have come to the target's ``namespace``."""

@@ -141,6 +141,10 @@ class Transform:
         found = [fetch(wanted, namespace) for namespace in namespaces] if wanted else []
         return pa.concat_batches(found) if found else empty_batch(dimension)
 
+    def target_id(self, id_: str) -> str:
+        """Return what the record with the source's ``id_`` is called in the target; one that has no name there keeps its own."""
+        return id_ if self.ids == "reject" else _mapped(pa.array([id_]), encode if self.ids == "percent" else _decoded)[0].as_py()
+
     def _origin(self, id_: str) -> str | None:
         """Return the source's id that becomes ``id_``, None when none does."""
         return id_ if self.ids == "reject" else encode(id_) if self.ids == "decode" else _decoded(id_)

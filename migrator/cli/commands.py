@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator.cli import convert, delta, driving, local_pinecone, mending, output, proving
+from migrator.cli import convert, delta, driving, local_pinecone, mending, output, proving, searching
 from migrator.errors import ConfigError
 from migrator.service import Service, dump_plan, half, kind_of_config, load_plan
 
@@ -168,6 +168,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "repair": mending.repair,
     "rollback": mending.rollback,
     "report": proving.report,
+    "search": searching.search,
     "serve": _serve,
     "local-pinecone": local_pinecone.run,
 }

@@ -145,6 +145,25 @@ def _delta(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stamp", action="store_true", help="mark copied records in the source: migrated, migrated_at (reset removes exactly that)")
 
 
+def _search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--samples", type=_positive, default=200, metavar="N", help="stored vectors to ask for, from every namespace (default 200)")
+    parser.add_argument("--top-k", type=_positive, default=10, metavar="K", help="neighbours asked for (default 10)")
+    parser.add_argument("--queries", metavar="FILE", help="your own queries in place of stored vectors: .npy, .json, .jsonl or .parquet")
+    parser.add_argument("--filter", type=_json_object, metavar="JSON", help='search only records matching, e.g. \'{"year": {"$gte": 1900}}\'')
+    parser.add_argument("--threshold", type=_share, default=0.95, metavar="T", help="recall of the target that is enough (default 0.95)")
+    parser.add_argument("--namespace", action="append", metavar="NS", help="only this namespace of the target; may be repeated")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0 and up to 1")
+    return share
+
+
 def _cutover(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", action="append", type=_pair_of, metavar="KEY=VALUE", help="then change the target's capacity; may be repeated")
     parser.add_argument("--alias", metavar="NAME", help="then let this alias of a Milvus target lead to it; applications that open NAME need no change")
@@ -219,6 +238,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None]
     ("verify", "prove a run again, or two collections equal", (_verify, _selection, proof_options.options)),
     ("repair", "copy the records again that the last proof of a run found different, and prove it again", (_run, _repair)),
     ("rollback", "remove what a run wrote, restore what it kept, and drop the collection if it made it", (_run, _rollback)),
+    ("search", "hold the searches of both sides to exact truth: recall, overlap, latency", (_run, _search)),
     ("report", "write the report of a run, or confirm one", (_report, _output("the file, .html or .json; without it, print where the report lies"))),
     ("serve", "start the dashboard", (_serve,)),
     ("local-pinecone", "serve Pinecone's API on this machine, for trying things without a key", (local_pinecone.options,)),

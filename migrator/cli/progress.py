@@ -41,6 +41,8 @@ def _line(status: dict[str, Any]) -> str:
         return f"following: {lag['passes']:,} passes, the last found {lag['lag_records']:,} records different; {lag['lag_seconds']:,.0f} s behind"
     if status["phase"] == "importing" and (load := status["load"]):
         return f"importing: {status['progress']:.0%}, import {load['job']} {load['share']:.0%}, {load['records']:,} of {status['counts']['copied']:,} records"
+    if status["phase"] == "searching":
+        return f"searching: {status['progress']:.0%}"
     return f"{status['phase']}: {status['progress']:.0%}, {status['counts']['scanned']:,} records, {status['records_per_second']:,.0f}/s"
 
 

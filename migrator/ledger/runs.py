@@ -124,6 +124,13 @@ def facts(ledger: Ledger, run: str) -> dict[str, Any]:
     return dict(json.loads(get(ledger, run)["facts"]))
 
 
+def standing(row: sqlite3.Row) -> str:
+    """Return the run's status, for a search on a finished run the one it keeps: it also stands when the process that searches is killed."""
+    if row["status"] == "running" and row["phase"] == "searching":
+        return str(json.loads(row["facts"])["search"]["standing"])
+    return str(row["status"])
+
+
 def listed(ledger: Ledger, owner: str | None = None) -> list[sqlite3.Row]:
     """Return all runs, newest first, of one owner or of everybody."""
     if owner is None:

@@ -89,10 +89,14 @@ class Logged(Protocol):
 class Searchable(Protocol):
     """A collection that answers nearest-neighbour queries."""
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
-        """Return for each query vector its ``top_k`` nearest as ``(id, score)``, best first.
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each query vector its ``top_k`` nearest as ``(id, score)``, best first, as the store's own search finds them.
 
-        ``score`` is the store's own: similarity for cosine and dotproduct, distance for euclidean. ``namespace`` None searches all.
+        ``score`` is similarity for cosine and dotproduct, squared distance for euclidean; NaN where the store's can be turned into none of
+        them. ``namespace`` None searches all. ``filter_`` is a metadata filter (``migrator.filters``): records that do not match are not
+        searched. Raise ``ConfigError`` (``filter_unsupported``) where the store cannot search by it.
         """
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator import planning
 from migrator.configs import dump_plan
-from migrator.runs import result
+from migrator.runs import result, searches
 from migrator.verify.comparison import DIFFERENCES
 
 if TYPE_CHECKING:
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 
 def listed(manager: Manager, run: str) -> list[dict[str, Any]]:
-    """Return the run's report, all its differences, its rejected records, its plan, and what it exported."""
+    """Return the run's report, all its differences, what its last search found, its rejected records, its plan, and what it exported."""
     plan, folder = manager.plan(run), manager.folder(run)
     plan_file = folder / "plan.yaml"
     plan_file.write_text(dump_plan(plan), encoding="utf-8")
     rejected = result.write_rejected(manager.ledger, run, folder)
-    own = [("report", folder / "report.html"), ("differences", folder / DIFFERENCES), ("rejected", rejected), ("plan", plan_file)]
+    own = [
+        ("report", folder / "report.html"),
+        ("differences", folder / DIFFERENCES),
+        ("search", folder / searches.FILE),
+        ("rejected", rejected),
+        ("plan", plan_file),
+    ]
     found = [_artifact(kind, path) for kind, path in own if path is not None and path.exists() and path.stat().st_size]
     return found + list(planning.exported_files(plan))
 

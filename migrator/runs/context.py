@@ -63,6 +63,8 @@ class Attempt:
     """What is done with a run that has ended: ``verify``, ``repair`` …; "" of an attempt to bring it to its end."""
     taken_back: bool = False
     """Whether the run's rollback came to its end."""
+    standing: str = ""
+    """The status of a finished run that something is done with."""
     _open: weakref.WeakSet[Interruptible] = field(default_factory=weakref.WeakSet)
     _verified: int = 0
     _last_poll: float = 0.0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _STOPPED = {
     "verify": "the proof was stopped; the earlier one stands",
     "repair": "the repair was stopped; what it wrote stays, and the next one goes on",
+    "search": "the search was stopped; the earlier one stands",
     "rollback": "the rollback was stopped midway",
 }
 PROVEN_OR_NOT = ("proven", "differs", "incomplete")

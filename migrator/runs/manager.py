@@ -14,7 +14,7 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, endings, prove, repair, rollback, steps, undoing
+from migrator.runs import drive, endings, prove, repair, rollback, searching, steps, undoing
 from migrator.runs.context import Attempt
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
@@ -33,6 +33,8 @@ _AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
     ("verify", "repair"): repair.repair_pair,
     ("copy", "rollback"): rollback.roll_back,
     ("verify", "rollback"): rollback.roll_back,
+    ("copy", "search"): searching.run,
+    ("verify", "search"): searching.run,
 }
 """What can be done with a finished run of a kind, by name."""
 NICE = 10
@@ -76,7 +78,7 @@ class Manager:
         """
         row = rows.get(self.ledger, run)
         undoing.check_stands(row, again)
-        standing = rollback.STATUS if again == "rollback" else row["status"] if again else ""
+        standing = rollback.STATUS if again == "rollback" else rows.standing(row) if again else ""
         work = _AGAIN[row["kind"], again] if again else _WORK[row["kind"]]
         started = threading.Event()
         failure: list[MigratorError] = []
@@ -102,9 +104,9 @@ class Manager:
             _let_others_go_first()
         try:
             with run_lock(self.folder(run), run):
-                lease = rows.begin(self.ledger, run, "preparing", finish=finish)
+                lease = rows.begin(self.ledger, run, "searching" if work is searching.run else "preparing", finish=finish)
                 started.set()
-                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown, again=again[0])
+                attempt = Attempt(self.ledger, lease, self.folder(run), self.plan(run), self._shutdown, again=again[0], standing=again[1])
                 self._finish(attempt, work, again[1])
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
@@ -143,7 +145,7 @@ class Manager:
         row = rows.get(self.ledger, run)
         if row["status"] == "running" and held(self.folder(run)):
             rows.ask(self.ledger, run, desired)
-        elif desired == "cancel" and row["status"] in ("running", "paused", "interrupted", "failed"):
+        elif desired == "cancel" and rows.standing(row) in ("running", "paused", "interrupted", "failed"):
             rows.mark(self.ledger, run, "cancelled")
             staging.abandon(self.plan(run), self.folder(run) / steps.LOAD_NOTE, lambda level, message: rows.log(self.ledger, run, level, message))
         else:

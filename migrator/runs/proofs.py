@@ -30,7 +30,7 @@ def begin(manager: Manager, run: str, scope: Scope) -> None:
     check(manager, run)
     manager.check_free(run)
     proof_sides.forget(manager.folder(run))
-    rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.get(manager.ledger, run)["status"])
+    rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.standing(rows.get(manager.ledger, run)))
     go_on(manager, run)
 
 

@@ -14,7 +14,7 @@ from migrator.errors import MigratorError
 from migrator.ledger import passes, progress
 from migrator.ledger import runs as rows
 from migrator.model import Counts
-from migrator.runs import batches, lag, reports, scopes, technical
+from migrator.runs import batches, lag, reports, scopes, searches, technical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,11 +201,12 @@ def save(ledger: Ledger, folder: Path, result: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """Return the saved result of a run, or None before its first proof."""
+    """Return the saved result of a run, with that of its last search, or None before its first proof."""
     try:
-        return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        found = dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    return found | {"search": searches.load(folder)}
 
 
 def sentence(result: dict[str, Any]) -> str:

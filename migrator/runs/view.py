@@ -49,7 +49,10 @@ def _settled(manager: Manager, row: Row) -> tuple[Row, str]:
     """Return the run's row and status: one that nobody drives any more was interrupted, unless it came to its end since the row was read."""
     if row["status"] == "running" and not manager.active(row["run"]):
         row = rows.get(manager.ledger, row["run"])
-        return row, "interrupted" if row["status"] == "running" and not manager.active(row["run"]) else str(row["status"])
+        if row["status"] != "running" or manager.active(row["run"]):
+            return row, str(row["status"])
+        kept = rows.standing(row)
+        return row, "interrupted" if kept == "running" else kept
     return row, str(row["status"])
 
 
@@ -71,7 +74,7 @@ def detail(manager: Manager, run: str) -> dict[str, Any]:
         | {
             "seconds": seconds,
             "attempt": row["attempt"],
-            "progress": _progress(row["kind"], shares),
+            "progress": shares["proved"] if running and row["phase"] == "searching" else _progress(row["kind"], shares),
             "shares": shares,
             "eta_seconds": _eta(row, done, rate) if running else None,
             "records_per_second": rate,
@@ -123,14 +126,14 @@ def _shares(row: Row, done: int, status: str) -> dict[str, float]:
     if status in ("proven", "differs", "incomplete"):
         return {"copied": 1.0, "proved": 1.0} | ({"loaded": 1.0} if staged else {})
     copied = min(1.0, done / row["total"]) if row["total"] else 0.0
-    if row["to_verify"] or row["phase"] in ("following", "finishing", "importing", "verifying"):  # a filter may have left out some of the total
+    if row["to_verify"] or row["phase"] in ("following", "finishing", "importing", "verifying", "searching"):  # a filter may have left out some of the total
         copied = 1.0
     # a proof begins anew with every attempt: until it does, how far the last one came counts for nothing
-    begun = row["to_verify"] and (status != "running" or row["phase"] == "verifying")
+    begun = row["to_verify"] and (status != "running" or row["phase"] in ("verifying", "searching"))
     shares = {"copied": copied, "proved": min(1.0, row["verified"] / row["to_verify"]) if begun else 0.0}
     if staged:
         load = json.loads(row["facts"]).get("load") or {"done": False, "share": 0.0}
-        shares["loaded"] = 1.0 if load["done"] or row["phase"] == "verifying" else load["share"]
+        shares["loaded"] = 1.0 if load["done"] or row["phase"] in ("verifying", "searching") else load["share"]
     return shares
 
 

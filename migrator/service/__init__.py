@@ -6,6 +6,7 @@ from migrator.inspection import Inspection
 from migrator.model import Scope, Tolerance
 from migrator.planning import PlanOptions
 from migrator.runs import result, rollback, scopes
+from migrator.runs.searches import SearchOptions
 from migrator.service.home import default_home
 from migrator.service.stores import staged_in, stores
 from migrator.service.verbs import Service
@@ -17,6 +18,7 @@ __all__ = [
     "Inspection",
     "PlanOptions",
     "Scope",
+    "SearchOptions",
     "Service",
     "Tolerance",
     "check_scope",

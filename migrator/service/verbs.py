@@ -16,6 +16,7 @@ from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prov
 from migrator.runs.aliases import AliasesOfRuns
 from migrator.runs.repairs import RepairsOfRuns
 from migrator.runs.rollbacks import RollbacksOfRuns
+from migrator.runs.searches import SearchesOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
 from migrator.verify.report import seal
@@ -41,6 +42,7 @@ class Service:
         self.aliases = AliasesOfRuns(self.manager)
         self.repairs = RepairsOfRuns(self.manager)
         self.rollbacks = RollbacksOfRuns(self.manager)
+        self.searches = SearchesOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 

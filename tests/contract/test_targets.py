@@ -237,6 +237,18 @@ def test_nearest_first(endpoint, metric):
         assert first[1] < second[1] if metric == "euclidean" else first[1] > second[1]
 
 
+def test_only_what_matches_is_searched(endpoint):
+    abilities = abilities_of(endpoint)
+    if not (abilities.searches and abilities.metadata):
+        pytest.skip("the store does not search")
+    metadata = [{"year": 1900}, {"year": 1910, "tags": ["x", "y"]}, {"tags": ["y"]}, {}]
+    records = batch_of([{"id": f"r{place}", "values": [1, place, 1], "metadata": found} for place, found in enumerate(metadata)])
+    write_all(endpoint, [records])
+    with source_of(endpoint) as source:
+        for filter_, names in (({"year": {"$gt": 1905}}, ["r1"]), ({"tags": "y"}, ["r1", "r2"]), ({"$or": [{"year": 1900}, {"tags": "x"}]}, ["r0", "r1"])):
+            assert sorted(name for name, _ in source.search([[1.0, 0.0, 1.0]], 4, "", filter_)[0]) == names
+
+
 def test_unknown_option_is_refused(endpoint):
     parsed = endpoints.parse(f"{endpoint}{'&' if '?' in endpoint else '?'}no_such_option=1")
     with pytest.raises(ConfigError, match="no_such_option"):

@@ -440,6 +440,8 @@ def test_binary_vectors_on_a_server(service: Service, server: MilvusServerHarnes
         assert client.describe_index(parse(target).resource, "emb")["metric_type"] == "JACCARD"
         found = client.search(parse(target).resource, [raw[5]], anns_field="emb", limit=1, search_params={"metric_type": "JACCARD"}, consistency_level="Strong")
         assert found[0][0]["distance"] == 0
+    with closing(milvus.open_source(parse(source))) as opened, pytest.raises(errors.ConfigError, match="searched by JACCARD"):
+        opened.search([values[0].tolist()], 3, "")
     not_exact(target, service.inspect(source).collection, values)
     wide = plain_endpoint(server) + "&vector_type=float32&metric=L2"
     proven(service, source, wide)

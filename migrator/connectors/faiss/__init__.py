@@ -19,7 +19,7 @@ def capabilities(_endpoint: Endpoint | None = None) -> Capabilities:
     """Return what a Faiss source can do and hold."""
     from migrator.model import Capabilities
 
-    return Capabilities(writes=False, namespaces=False, sparse=False, batch_records=10_000)
+    return Capabilities(writes=False, searches=True, namespaces=False, sparse=False, batch_records=10_000)
 
 
 def open_source(endpoint: Endpoint) -> FaissSource:

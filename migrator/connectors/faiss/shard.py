@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from migrator.connectors.faiss.layout import NO_IDS
 from migrator.errors import UnreadableSourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from migrator.connectors.faiss.description import Description
@@ -56,21 +59,27 @@ class Shard:
     def _decoded(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Have the worker decode: it alone may run Faiss on these bytes."""
         size = len(rows) * self.told.dimension * 4
+        with self.lent(size) as child:
+            _, content = next(child.ask({"do": "decode", "file": 0, "rows": rows.tolist()}, largest=size))
+        if len(content) != size:
+            raise UnreadableSourceError(f"{self.file.name} cannot be read: it decodes to another size than it says", fix="build the index again")
+        return np.frombuffer(content, np.float32).reshape(len(rows), self.told.dimension)
+
+    @contextmanager
+    def lent(self, size: int) -> Iterator[Child]:
+        """Give a worker that has the file open, for one question whose answer has about ``size`` bytes; one that fails is ended."""
         with self._lock:
             child = self._idle.pop() if self._idle else None
         if child is None:
             cpu = 60 + self.count * self.told.dimension * 4 / _DECODED_BYTES_A_SECOND
             child = Child([self.file], seconds=self.seconds, memory=3 * self.file.size + 8 * size, cpu_seconds=cpu)
         try:
-            _, content = next(child.ask({"do": "decode", "file": 0, "rows": rows.tolist()}, largest=size))
+            yield child
         except BaseException:
             child.close()
             raise
         with self._lock:
             self._idle.append(child)
-        if len(content) != size:
-            raise UnreadableSourceError(f"{self.file.name} cannot be read: it decodes to another size than it says", fix="build the index again")
-        return np.frombuffer(content, np.float32).reshape(len(rows), self.told.dimension)
 
     def stored_ids(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return what the innermost index calls ``rows``: the ids in the inverted lists, else the positions."""

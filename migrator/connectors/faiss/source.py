@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from migrator.connectors.faiss.searching import Searcher
 from migrator.connectors.faiss.spool import KeyIndex
 from migrator.errors import ConfigError
 from migrator.model import DEFAULT_NAMESPACE, Chunk, Split
 from migrator.records import constant, empty_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from migrator.connectors.faiss.reader import Reader
     from migrator.connectors.faiss.remote import Brought
@@ -33,6 +34,7 @@ class FaissSource:
     brought: Brought | None = field(default=None, repr=False)
     """What was fetched from buckets for it."""
     _found: KeyIndex | None = field(default=None, repr=False)
+    _searcher: Searcher | None = field(default=None, repr=False)
     _closed: bool = False
 
     def known_as(self, name: str, brought: Brought) -> None:
@@ -102,6 +104,19 @@ class FaissSource:
         wanted = pa.array(ids, pa.string())
         found = [batch.filter(pc.is_in(batch.column("id"), wanted)) for batch in self.reader.pick(rows)]
         return pa.concat_batches([empty_batch(dimension), *found])
+
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Ask the index itself, as it was saved: an HNSW or IVF one answers approximately, with the efSearch or nprobe of its file."""
+        if filter_:
+            message = "a Faiss index knows no metadata, so its search cannot be filtered"
+            raise ConfigError(message, fix="ask without a filter", code="filter_unsupported")
+        if namespace not in {None, DEFAULT_NAMESPACE} or not self.reader.count:
+            return [[] for _ in vectors]
+        if self._searcher is None:
+            self._searcher = Searcher(self.reader, self.collection.metric)
+        return self._searcher.search(vectors, top_k)
 
     def close(self) -> None:
         if not self._closed:

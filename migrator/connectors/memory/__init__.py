@@ -19,6 +19,7 @@ import pyarrow as pa
 from migrator import endpoints, records
 from migrator.connectors.memory.table import COLLECTIONS, Row, Table, to_batch
 from migrator.errors import ConfigError, PermanentError, PlanError, RateLimitedError, RejectedRecordsError, TransientError
+from migrator.filters import compile_filter
 from migrator.model import Address, Capabilities, Chunk, Collection, Rejected, Split, Step
 
 if TYPE_CHECKING:
@@ -201,8 +202,11 @@ class MemoryStore:
     def drop(self) -> None:
         COLLECTIONS.pop(self._name, None)
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
-        return [self.table().search(np.asarray(query, np.float64), top_k, namespace) for query in vectors]
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        matches = compile_filter(filter_) if filter_ else None
+        return [self.table().search(np.asarray(query, np.float64), top_k, namespace, matches) for query in vectors]
 
     def close(self) -> None:
         """Do nothing: the collection outlives its connections."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from migrator.filters import Predicate
     from migrator.model import IdType, Metric
 
 
@@ -88,9 +89,11 @@ class Table:
         with self.lock:
             return [row for row in self.rows if row is not None]
 
-    def search(self, query: npt.NDArray[np.float64], top_k: int, namespace: str | None) -> list[tuple[str, float]]:
-        """Return the ``top_k`` nearest rows by exact comparison, best first."""
+    def search(self, query: npt.NDArray[np.float64], top_k: int, namespace: str | None, matches: Predicate | None = None) -> list[tuple[str, float]]:
+        """Return the ``top_k`` nearest rows by exact comparison, best first; only those whose metadata ``matches``."""
         rows = [row for row in self.live() if namespace is None or row.namespace == namespace]
+        if matches is not None:
+            rows = [row for row in rows if matches(records.parse_json(row.metadata) if row.metadata else {})]
         stored = np.stack([row.values for row in rows]).astype(np.float64) if rows else np.empty((0, self.dimension))
         scores = _scores(stored, query, self.metric)
         order = np.argsort(scores if self.metric == "euclidean" else -scores, kind="stable")[:top_k]
@@ -122,7 +125,7 @@ def to_batch(rows: Sequence[Row], dimension: int) -> pa.RecordBatch:
 
 def _scores(stored: npt.NDArray[np.float64], query: npt.NDArray[np.float64], metric: Metric | None) -> npt.NDArray[np.float64]:
     if metric == "euclidean":
-        return np.asarray(np.linalg.norm(stored - query, axis=1), np.float64)
+        return np.asarray(np.square(stored - query).sum(axis=1), np.float64)
     products: npt.NDArray[np.float64] = stored @ query
     if metric == "cosine":
         lengths = np.linalg.norm(stored, axis=1) * np.linalg.norm(query)

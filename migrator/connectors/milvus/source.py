@@ -23,7 +23,7 @@ from migrator.model import DEFAULT_NAMESPACE, Chunk, Collection, Finding, Split
 from migrator.records import constant, empty_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from migrator.connectors.milvus.options import Settings
     from migrator.connectors.milvus.pages import Page
@@ -186,9 +186,11 @@ class MilvusSource:
             batches.append(batch.filter(pc.equal(batch.column("namespace"), namespace)))
         return pa.concat_batches(batches) if batches else empty_batch(layout.dimension)
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
         places = [place for name, place in self._places().items() if name is None or namespace is None or name == namespace]
-        return search.search_places(self._wire, [(place, self._open(place.collection)[0]) for place in places], vectors, top_k, namespace)
+        return search.search_places(self._wire, [(place, self._open(place.collection)[0]) for place in places], vectors, top_k, namespace, filter_=filter_)
 
     def close(self) -> None:
         """Release the connection. Safe twice. A collection loaded for us stays loaded: somebody else may be reading it by now."""

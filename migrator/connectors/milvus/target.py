@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pymilvus.grpc_gen import milvus_pb2 as pb
@@ -25,7 +25,7 @@ from migrator.failpoints import failpoint
 from migrator.model import DEFAULT_NAMESPACE, Collection, Plan, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from migrator.connectors.milvus.bulk import Importer
     from migrator.connectors.milvus.columns import Columns
@@ -228,10 +228,12 @@ class MilvusTarget:
         if engine is not None:
             engine.sync()
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
         everywhere = namespace is None or self._settings.namespace_mode == "partition_key"
         places = [Place(name) for name in self._layouts] if everywhere else [self._place(namespace or DEFAULT_NAMESPACE)]
-        return search.search_places(self._wire, [(place, self._open(place)) for place in places], vectors, top_k, namespace)
+        return search.search_places(self._wire, [(place, self._open(place)) for place in places], vectors, top_k, namespace, filter_=filter_)
 
     def close(self) -> None:
         """Release the connection; the last user of a Milvus Lite file releases the file. Safe twice."""

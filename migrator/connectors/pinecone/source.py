@@ -160,18 +160,20 @@ class PineconeSource:
         found = [future.result().batch for future in self._fetching(namespace, usable)]
         return pa.concat_batches(found)
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
         require_dense(self._connection, "be searched by dense vectors")
         names = [namespace] if namespace is not None else list(self._counts())
         least_first = self._connection.metric == "euclidean"
         answers = []
         for vector in vectors:
-            hits = [hit for name in names for hit in self._query(name, vector, min(top_k, limits.TOP_K))]
+            hits = [hit for name in names for hit in self._query(name, vector, min(top_k, limits.TOP_K), filter_)]
             answers.append(sorted(hits, key=lambda hit: hit[1], reverse=not least_first)[:top_k])
         return answers
 
-    def _query(self, namespace: str, vector: Sequence[float], top_k: int) -> list[tuple[str, float]]:
-        return self._connection.querying.run(lambda: self._connection.plane.query(namespace, vector, top_k))
+    def _query(self, namespace: str, vector: Sequence[float], top_k: int, filter_: Mapping[str, Any] | None) -> list[tuple[str, float]]:
+        return self._connection.querying.run(lambda: self._connection.plane.query(namespace, vector, top_k, filter_=filter_))
 
     def stamp(self, ids: Sequence[str], namespace: str, metadata: Mapping[str, Any]) -> None:
         stamping.stamp(self._connection, self._pool, ids, namespace, metadata)

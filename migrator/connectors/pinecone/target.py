@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migrator.connectors.pinecone import bulk
 from migrator.connectors.pinecone.connection import Connection, connect, delete, id_of_no_record, require_dense
@@ -20,7 +20,7 @@ from migrator.pinecone_protocol import limits
 from migrator.pinecone_protocol.names import to_inner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     import pyarrow as pa
@@ -188,13 +188,15 @@ class PineconeTarget:
             some = wanted[start : start + limits.DELETE_IDS]
             self._pace(namespace).run(partial(delete, connection, some, namespace))
 
-    def search(self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None) -> list[list[tuple[str, float]]]:
+    def search(
+        self, vectors: Sequence[Sequence[float]], top_k: int, namespace: str | None, filter_: Mapping[str, Any] | None = None
+    ) -> list[list[tuple[str, float]]]:
         connection = self._opened()
         require_dense(connection, "be searched by dense vectors")
         names = [namespace] if namespace is not None else list(connection.plane.stats().namespaces)
         answers = []
         for vector in vectors:
-            hits = [hit for name in names for hit in connection.plane.query(name, vector, top_k)]
+            hits = [hit for name in names for hit in connection.plane.query(name, vector, top_k, filter_=filter_)]
             answers.append(sorted(hits, key=lambda hit: hit[1], reverse=connection.metric != "euclidean")[:top_k])
         return answers
 

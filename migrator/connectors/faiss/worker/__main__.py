@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from migrator.connectors.faiss.worker import decode, docstore, index, limits
+from migrator.connectors.faiss.worker import decode, docstore, index, limits, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,8 @@ class Session:
             yield b"B", loaded.extents.table().tobytes()
         elif request["do"] == "decode":
             yield b"B", decode.decode(self._load(request["file"]), np.array(request["rows"], np.int64)).tobytes()
+        elif request["do"] == "search":
+            yield from search.answer(self._load(request["file"]), request)
         else:
             yield from docstore.answer(self._files, request)
 

@@ -1,0 +1,1 @@
+"""Search quality: how much of the exact truth a store's own search finds."""
