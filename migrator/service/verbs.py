@@ -14,6 +14,7 @@ from migrator.planning import PlanOptions
 from migrator.records import to_dicts
 from migrator.runs import Manager, artifacts, cutover, prove, rates, result, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
+from migrator.runs.maps import MapsOfRuns
 from migrator.service.home import default_home
 from migrator.transform import compile_transform
 
@@ -33,6 +34,7 @@ class Service:
         self.home = (home or default_home()).expanduser().absolute()
         self.manager = Manager(self.home, yielding=yielding)
         self.aliases = AliasesOfRuns(self.manager)
+        self.maps = MapsOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 
