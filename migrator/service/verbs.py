@@ -193,6 +193,11 @@ class Service:
         output.write_bytes(path.read_bytes())
         return output
 
+    def differences_file(self, run: str) -> Path | None:
+        """Return the file with all differences of the run's last proof, one a line; None when there are none."""
+        self.result(run)
+        return artifacts.differences(self.manager.folder(run))
+
     def rejected_file(self, run: str) -> Path | None:
         """Write the run's rejected records, raw, as JSON lines readable by this user only; None when there are none."""
         rows.get(self.manager.ledger, run)
