@@ -30,6 +30,11 @@ def service() -> Service:
         return _service
 
 
+def offers(verb: str) -> bool:
+    """Return whether the service has ``verb``."""
+    return hasattr(service(), verb)
+
+
 def owner() -> str:
     """Return who is signed in, ``""`` where the dashboard asks nobody to."""
     return str(st.user.get("email") or st.user.get("sub") or "") if signs_in() else ""
