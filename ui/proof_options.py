@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from migrator import service as verbs
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, MigratorError
 from ui import kit, state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LEVELS = {"content": "Content", "ids": "Ids", "counts": "Counts"}
 FINDS = {
@@ -63,11 +63,35 @@ def again(run: str) -> None:
     """Ask how deep to look, and prove ``run`` again in the background."""
     with kit.guarded():
         st.caption("Reads the sides as they are now, and puts the new verdict in the place of this one.")
-        costs = state.service().scope_costs(run) if state.offers("scope_costs") else []
-        scope = ask("again", {row["level"]: _capital(row["sentence"]) for row in costs})
+        scope = ask("again", _told(lambda: state.service().scope_costs(run)))
         if st.button("Start", type="primary", icon=":material/play_arrow:", key="again_start"):
             state.service().start_verify(run, **scope())
             st.rerun()
+
+
+def of_pair(asked: tuple[str, ...], ask_stores: Callable[[], list[dict[str, Any]]]) -> dict[str, str]:
+    """Draw the button that asks both stores what comparing them costs, and return what they said; until then what each level does in general.
+
+    ``asked`` is what was typed: an answer is shown as long as it is about that.
+    """
+    if not state.offers("scope_costs_pair"):
+        return READS
+    known, costs = st.session_state.get("compare_costs", ((), READS))
+    if st.button("See the cost", icon=":material/payments:", key="compare_cost", help="Asks both stores for their counts.", disabled=not all(asked[:2])):
+        known, costs = asked, _told(ask_stores)
+        st.session_state["compare_costs"] = (known, costs)
+    return costs if known == asked else READS
+
+
+def _told(ask_stores: Callable[[], list[dict[str, Any]]]) -> dict[str, str]:
+    """Return the cost of each level the stores can do; one that cannot be asked is said, and stands in nobody's way."""
+    if not state.offers("scope_costs"):
+        return READS
+    try:
+        return {row["level"]: _capital(row["sentence"]) for row in ask_stores()}
+    except MigratorError as error:
+        kit.failure(error.message, error.fix)
+        return READS
 
 
 def _capital(sentence: str) -> str:

@@ -125,6 +125,6 @@ def _named(batch: pa.RecordBatch) -> Iterator[tuple[Name, npt.NDArray[np.float32
     if not dimension_of(batch):
         return
     vectors = matrix(batch)
-    finite: list[bool] = np.isfinite(vectors).all(axis=1).tolist()
-    names = zip(batch.column("namespace").to_pylist(), pc.cast(batch.column("id"), pa.string()).to_pylist(), strict=True)
-    yield from ((name, vector.copy()) for name, vector, usable in zip(names, vectors, finite, strict=True) if usable)
+    spaces, ids = batch.column("namespace").to_pylist(), pc.cast(batch.column("id"), pa.string()).to_pylist()
+    for row in np.flatnonzero(np.isfinite(vectors).all(axis=1)).tolist():
+        yield (spaces[row], ids[row]), vectors[row].copy()

@@ -118,6 +118,34 @@ def test_a_comparison_has_the_same_options(app, asked, run, target):
     assert asked == [("faiss:./a.index", Scope("counts"))]
 
 
+def test_a_comparison_s_cost_is_asked_for(app, asked, run, service, monkeypatch, target):
+    pairs = []
+    monkeypatch.setattr(service, "scope_costs_pair", lambda *pair: pairs.append(pair) or COSTS[1:], raising=False)
+    goto(app, "verify")
+    assert app.button(key="compare_cost").disabled
+    app.text_input(key="compare_source").input("faiss:./a.index")
+    app.text_input(key="compare_target").input(target).run()
+    assert not pairs
+    app.button(key="compare_cost").click().run()
+    assert not app.exception
+    assert pairs[0][:2] == ("faiss:./a.index", target)
+    assert app.radio(key="compare_level").options == ["Content", "Ids"]
+    assert "Goes through 600 ids, in about 1 s." in "\n".join(app.radio(key="compare_level").proto.captions).replace("\\", "")
+    app.text_input(key="compare_source").input("faiss:./b.index").run()  # the answer was about another pair
+    assert app.radio(key="compare_level").options == ["Content", "Ids", "Counts"]
+
+
+def test_a_cost_that_cannot_be_told_stands_in_nobody_s_way(app, asked, run, service, monkeypatch):
+    def fail(_run):
+        raise ConfigError("the store does not answer", fix="start it", code="unreachable")
+
+    monkeypatch.setattr(service, "scope_costs", fail)
+    app.button(key="verify_again").click().run()
+    assert "The store does not answer" in app.error[-1].value
+    within(app, "verify_again").button(key="again_start").click().run()
+    assert asked == [(run, Scope())]
+
+
 SAMPLED = {"level": "content", "sample": "1%", "compared": 3, "sentence": "a sample of 3 records (1%) was compared: ids, vectors bit by bit"}
 
 
