@@ -1,4 +1,4 @@
-"""One question and its answers: the exact ones, and beside them what each side gave, marked where it is one of the exact."""
+"""One query and its answers: the exact ones, and beside them what each side gave, marked where it is one of the exact."""
 
 from __future__ import annotations
 
@@ -10,33 +10,31 @@ from streamlit import column_config as columns
 from ui import kit, words
 
 SIDES = ("source", "target")
-FOUND, OTHER = "✓", "·"
+FOUND, OTHER = "✓", "○"
 
 
 def draw(found: dict[str, Any]) -> None:
-    """Draw the questions that were kept, the worst answered first, and the answers of the chosen one."""
+    """Draw the queries that were kept, the worst answered first, and the answers of the chosen one."""
     kept = found.get("answers") or []
     if not kept:
         return
     st.markdown("**Answers side by side**")
-    st.caption(f"{words.several(len(kept), 'question')}, the worst answered first. {FOUND} marks an answer that is among the exact ones.")
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        place = _chosen(kept)
-    with right:
-        _answers(kept[place])
+    st.caption(f"{words.several(len(kept), 'query', 'queries')}, the worst answered first. {FOUND} marks an answer that is among the exact ones.")
+    _answers(kept[_chosen(kept)])
 
 
 def _chosen(kept: list[dict[str, Any]]) -> int:
-    """Draw the questions and return which of them is ticked, the first one where none is."""
+    """Draw the queries and return which of them is ticked, the first one where none is."""
     sides = [side for side in SIDES if any(row.get(f"recall_{side}") is not None for row in kept)]
     rows = [
         {"namespace": words.namespace(row["namespace"] or ""), "query": str(row["query"])} | {side: row.get(f"recall_{side}") for side in sides} for row in kept
     ]
-    config: dict[str, Any] = {"namespace": columns.TextColumn("namespace", width=85), "query": columns.TextColumn("question", width=110)}
-    config |= {side: columns.NumberColumn(side, format="%.2f", width=65, help=f"Share of the exact answers that the {side} found.") for side in sides}
+    config: dict[str, Any] = {"namespace": columns.TextColumn("namespace", width=110), "query": columns.TextColumn("query", width=300)}
+    config |= {
+        side: columns.NumberColumn(f"recall, {side}", format="%.2f", width=90, help=f"Share of the exact answers that the {side} found.") for side in sides
+    }
     event = kit.table(
-        rows, config, f"{len(rows)} questions with the recall of each side.", on_select="rerun", selection_mode="single-row", key="answer_table", height=360
+        rows, config, f"{len(rows)} queries with the recall of each side.", on_select="rerun", selection_mode="single-row", key="answer_table", height=218
     )
     ticked = event["selection"]["rows"]
     return ticked[0] if ticked and ticked[0] < len(kept) else 0
@@ -57,7 +55,7 @@ def _answers(row: dict[str, Any]) -> None:
             f"Recall: {kit.plain(', '.join(said) or 'of neither side')}. One that is not marked and just as near as the last exact one counts for it too."
         )
         config: dict[str, Any] = {"rank": columns.NumberColumn("", width=35)}
-        config |= {name: columns.TextColumn(name, width=150) for name in lists}
+        config |= {name: columns.TextColumn(name, width=230) for name in lists}
         kit.table(
             rows, config, f"The {len(row['exact'])} exact answers beside those of {' and '.join(name for name in lists if name != 'exact') or 'no side'}."
         )
@@ -69,4 +67,4 @@ def _hit(hits: list[dict[str, Any]], rank: int, exact: set[str] | None) -> str:
         return "—"
     hit = hits[rank]
     mark = "" if exact is None else f"{FOUND if hit['id'] in exact else OTHER} "
-    return f"{mark}{hit['score']:.4f} · {hit['id']}"
+    return f"{mark}{hit['id']} · {hit['score']:.4f}"

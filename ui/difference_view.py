@@ -15,7 +15,7 @@ KINDS = {"missing": "missing in the target", "extra": "extra in the target", "ch
 
 def draw(run: str, result: dict[str, Any]) -> None:
     """Draw the differences of ``result``, if there are any."""
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Differences", anchor=False, width="content")
         if result["verdict"] == "differs":
             repair_view.offer(run)

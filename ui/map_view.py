@@ -17,9 +17,12 @@ def draw(run: str) -> None:
         return
     with st.container(border=True, height="stretch", key="map_card"):
         st.markdown("**Embedding map**")
-        st.caption("Where a sample of the vectors lies on both sides, by their principal components: a dot in its ring is a record that arrived where it was.")
-        st.caption(kit.plain(maps.cost()))
-        if st.button("Draw the map", icon=":material/scatter_plot:", key="map_draw"):
+        with st.container(height="stretch", horizontal_alignment="center", vertical_alignment="center"):
+            what = "Where a sample of the vectors lies on both sides, by their principal components: a dot in its ring arrived where it was."
+            st.caption(what, text_alignment="center")
+            st.caption(kit.plain(maps.cost()), text_alignment="center")
+            pressed = st.button("Draw the map", icon=":material/scatter_plot:", key="map_draw")
+        if pressed:
             with kit.guarded():
                 with st.spinner("Reading a sample of both sides…"):
                     maps.draw(run)

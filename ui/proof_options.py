@@ -88,7 +88,8 @@ def _told(ask_stores: Callable[[], list[dict[str, Any]]]) -> dict[str, str]:
     if not state.offers("scope_costs"):
         return READS
     try:
-        return {row["level"]: _capital(row["sentence"]) for row in ask_stores()}
+        with st.spinner("Asking both stores for their counts…"):
+            return {row["level"]: _capital(row["sentence"]) for row in ask_stores()}
     except MigratorError as error:
         kit.failure(error.message, error.fix)
         return READS

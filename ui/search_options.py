@@ -1,4 +1,4 @@
-"""What a search is to be measured with: how many questions, one's own or sampled, how many neighbours, and what is enough."""
+"""What a search is to be measured with: how many queries, one's own or sampled, how many neighbours, and what is enough."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OWN_HELP = 'A NumPy matrix, JSON or JSON lines of vectors or of {"values": […]
 def ask(run: str, namespaces: Sequence[str]) -> None:
     """Ask for the options, and measure ``run`` in the background."""
     with kit.guarded():
-        st.caption("Asks each question of both sides, reads the target's records once to compute the exact answers, and writes nothing.")
+        st.caption("Asks both sides each query, reads the target's records once to compute the exact answers, and writes nothing.")
         left, middle, right = st.columns(3)
-        samples = left.number_input("Questions", 1, 10_000, 200, key="search_samples", help="Stored vectors, spread over the namespaces.")
+        samples = left.number_input("Queries", 1, 10_000, 200, key="search_samples", help="Stored vectors, spread over the namespaces.")
         neighbours = middle.number_input("Neighbours (k)", 1, 1_000, 10, key="search_k")
         threshold = right.number_input("Recall that is enough", 0.01, 1.0, 0.95, 0.01, key="search_threshold")
-        own = st.file_uploader("Your own questions instead (optional)", OWN_TYPES, key="search_queries", help=OWN_HELP)
+        own = st.file_uploader("Your own queries instead (optional)", OWN_TYPES, key="search_queries", help=OWN_HELP)
         text = st.text_input(
-            "Filter (optional)", key="search_filter", placeholder='{"year": {"$gte": 1900}}', help="In Pinecone's filter language, of every question."
+            "Filter (optional)", key="search_filter", placeholder='{"year": {"$gte": 1900}}', help="In Pinecone's filter language, of every query."
         )
         chosen = st.multiselect("Namespaces", namespaces, format_func=lambda name: name or "(default)", key="search_namespaces", placeholder="all of them")
         if st.button("Measure", type="primary", icon=":material/play_arrow:", key="search_start"):
@@ -47,7 +47,7 @@ def ask(run: str, namespaces: Sequence[str]) -> None:
 
 
 def _kept(own: Any) -> Path | None:
-    """Return where the uploaded questions lie on disk: the run reads them later, and again when it is gone on with."""
+    """Return where the uploaded queries lie on disk: the run reads them later, and again when it is gone on with."""
     if own is None:
         return None
     return uploads.keep(own, state.service().uploads).folder / uploads.safe_name(own.name)

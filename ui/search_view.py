@@ -17,12 +17,12 @@ def draw(run: str, result: dict[str, Any]) -> None:
     found = result.get("search")
     if not (found or state.offers("searches")):
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Search quality", anchor=False, width="content")
         if state.offers("searches") and st.button("Measure again…" if found else "Measure…", icon=":material/target:", key="search"):
             search_options.ask(run, sorted(result["namespaces"]))
     if not found:
-        st.caption("Not measured yet: asks both sides the same questions, and compares the answers with the exact ones, computed here over the copied records.")
+        st.caption("Not measured yet: asks both sides the same queries, and compares the answers with the exact ones, computed here over the copied records.")
         return
     _verdict(found)
     _sides(found)

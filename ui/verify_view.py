@@ -14,7 +14,7 @@ DOING = {
     "verifying": "Reading both sides and comparing…",
     "repairing": "Copying the records that differ again; then both sides are compared…",
     "rolling back": "Taking the copy back…",
-    "searching": "Asking both sides the same questions…",
+    "searching": "Asking both sides the same queries…",
 }
 """By the phase of a finished run with which something is done again."""
 DESCRIPTIONS = {

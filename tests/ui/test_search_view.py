@@ -136,9 +136,9 @@ def test_answers_side_by_side_with_marks(app, searches, service, run):
     amend(service, run, search=FOUND)
     goto(app, "verify")
     assert table(app, "exact") == [
-        {"rank": 1, "exact": "0.9000 · a", "source": "✓ 0.9000 · a", "target": "✓ 0.9000 · a"},
-        {"rank": 2, "exact": "0.8900 · b", "source": "· 0.8900 · x", "target": "✓ 0.8900 · b"},
-        {"rank": 3, "exact": "0.8800 · c", "source": "✓ 0.8800 · b", "target": "✓ 0.8800 · c"},
+        {"rank": 1, "exact": "a · 0.9000", "source": "✓ a · 0.9000", "target": "✓ a · 0.9000"},
+        {"rank": 2, "exact": "b · 0.8900", "source": "○ x · 0.8900", "target": "✓ b · 0.8900"},
+        {"rank": 3, "exact": "c · 0.8800", "source": "✓ b · 0.8800", "target": "✓ c · 0.8800"},
     ]
     assert [row["query"] for row in table(app, "query")] == ["**q1**", "q2"]
     drawn = "\n".join(element.value for element in app.markdown)
@@ -152,7 +152,7 @@ def test_the_options_are_handed_on(app, searches, run, service):
     app.number_input(key="search_k").set_value(5)
     app.number_input(key="search_threshold").set_value(0.9)
     app.text_input(key="search_filter").input('{"year": {"$gte": 1900}}')
-    app.file_uploader(key="search_queries").set_value(("my questions.npy", b"\x93NUMPY", "application/octet-stream"))
+    app.file_uploader(key="search_queries").set_value(("my queries.npy", b"\x93NUMPY", "application/octet-stream"))
     app.button(key="search_start").click().run()
     assert not app.exception
     ((started, options),) = searches.started
@@ -186,5 +186,5 @@ def test_nothing_is_offered_twice_while_one_is_under_way(app, searches, service,
     monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "running", "phase": "searching"})
     goto(app, "verify")
     assert not app.exception
-    assert "Asking both sides the same questions" in shown(app)
+    assert "Asking both sides the same queries" in shown(app)
     assert "search" not in {button.key for button in app.button}
