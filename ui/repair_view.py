@@ -13,6 +13,14 @@ from ui import kit, state, words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NOT_AS_BEFORE = {
+    "still_there": "are still there",
+    "not_restored": "are not what they were",
+    "lost": "were overwritten and not kept",
+    "left": "were changed by others, and stay",
+}
+"""What may keep a target from being as it was, in words that follow a number."""
+
 
 def offer(run: str) -> None:
     """Draw the button that opens the repair of ``run``."""
@@ -76,15 +84,26 @@ def _rollback(run: str, target: str) -> None:
             st.rerun()
 
 
-def history(result: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-    """Draw what was mended since the copy, and whether it was taken back."""
+def history(result: Mapping[str, Any]) -> None:
+    """Draw what was mended since the copy."""
     for repair in result.get("repairs") or ():
         did = f"{words.several(repair['copied'], 'record')} copied again, {repair['deleted']:,} deleted"
         st.caption(f":material/build: Repaired {_moment(repair['finished'])}: {kit.plain(did)}.")
-    if back := seen.get("rolled_back"):
-        did = [f"{words.several(back['deleted'], 'record')} deleted"] * bool(back["deleted"]) + [f"{back['restored']:,} put back"] * bool(back["restored"])
-        said = ", ".join(did + ["the collection dropped"] * bool(back["dropped"])) or "there was nothing to take back"
-        st.info(f"**Rolled back** {_moment(back['finished'])}: {kit.plain(said)}. The proof below is of before.", icon=":material/undo:")
+
+
+def taken_back(back: Mapping[str, Any]) -> None:
+    """Draw what a rollback did, and whether the target is as it was: that was looked at, and is the verdict that counts now."""
+    did = [f"{back['deleted']:,} records or files deleted"] * bool(back["deleted"]) + [f"{back['restored']:,} put back"] * bool(back["restored"])
+    said = ", ".join(did + ["the collection dropped"] * bool(back["dropped"])) or "there was nothing to take back"
+    proof = back.get("proof") or {}
+    wrong = [f"{proof[name]:,} {text}" for name, text in NOT_AS_BEFORE.items() if proof.get(name)]
+    text = f"**Rolled back** {_moment(back['finished'])}: {kit.plain(said)}."
+    if wrong:
+        st.error(f"{text} The target is not as it was: {kit.plain(', '.join(wrong))}.", icon=":material/undo:")
+    elif proof:
+        st.success(f"{text} The target is as it was before, {kit.plain(words.count(proof['checked']))} looked at.", icon=":material/undo:")
+    else:
+        st.info(text, icon=":material/undo:")
 
 
 def _moment(finished: float | str) -> str:

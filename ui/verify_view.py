@@ -47,7 +47,13 @@ def draw(run: str) -> None:
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
         st.caption("What was asked for last could not be finished. Below is the proof before it.")
-    repair_view.history(result, seen)
+    if back := seen.get("rolled_back"):
+        repair_view.taken_back(back)
+        st.caption("The figures below are those of the proof before that.")
+        verify_cards.draw(result)
+        _actions(run, seen)
+        return
+    repair_view.history(result)
     _verdict(result)
     verify_cards.draw(result)
     proof_charts.draw(run, result)
@@ -73,8 +79,12 @@ def _unproven(seen: dict[str, Any]) -> None:
         st.markdown("A dry run writes nothing, so there is nothing to prove." if seen["kind"] == "dry-run" else why)
         if seen["error"]:
             kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
-        if st.button("Go to the run", icon=":material/play_circle:", key="to_run"):
-            st.switch_page("../pages/run.py", query_params={"run": seen["run"]})
+        if back := seen.get("rolled_back"):
+            repair_view.taken_back(back)
+        with st.container(horizontal=True):
+            if st.button("Go to the run", icon=":material/play_circle:", key="to_run"):
+                st.switch_page("../pages/run.py", query_params={"run": seen["run"]})
+            repair_view.offer_rollback(seen["run"], seen)
 
 
 def _verdict(result: dict[str, Any]) -> None:
@@ -113,7 +123,7 @@ def _actions(run: str, seen: dict[str, Any]) -> None:
     """Draw what can be done with the run now."""
     st.divider()
     with st.container(horizontal=True):
-        if st.button("Verify again…", icon=":material/replay:", key="verify_again", help="Reads the sides as they are now."):
+        if not seen.get("rolled_back") and st.button("Verify again…", icon=":material/replay:", key="verify_again", help="Reads the sides as they are now."):
             proof_options.again(run)
         kit.download("Download the report", state.service().report(run), name=f"report-{run}.html", icon=":material/description:")
         if st.button("Go to export", icon=":material/download:", key="to_export"):

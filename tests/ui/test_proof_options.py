@@ -7,7 +7,6 @@ import pytest
 from migrator import service as verbs
 from migrator.errors import ConfigError
 from tests.ui.conftest import amend, copied, goto, index, shown, within
-from ui import state
 
 COSTS = [
     {"level": "counts", "sentence": "asks both stores for the counts, and reads no record"},
@@ -166,7 +165,3 @@ def test_counts_that_differ_name_no_record(app, service, target, tmp_path):
     goto(app, "verify")
     assert "The counts of source and target differ by 3 records" in app.error[0].value.replace("\\", "")
     assert "Verify again, with the ids, to name them" in shown(app)
-
-
-def test_the_service_s_own_scope_where_there_is_one(service, run):
-    assert state.offers("scope_costs") == hasattr(verbs, "Scope")

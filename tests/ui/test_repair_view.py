@@ -151,14 +151,43 @@ def test_a_comparison_wrote_nothing_that_could_be_taken_back(app, rollbacks, dif
     assert "rollback" not in buttons(app)
 
 
-def test_what_was_done_stays_on_the_page(app, rollbacks, service, run, monkeypatch):
+def test_what_was_mended_stays_on_the_page(app, service, run):
     amend(service, run, repairs=[{"finished": 1_700_000_000.0, "copied": 15, "deleted": 5}])
-    status = service.status
-    back = {"finished": 1_700_000_100.0, "deleted": 290, "restored": 10, "dropped": False, "proof": None}
-    monkeypatch.setattr(service, "status", lambda name: status(name) | {"rolled_back": back})
     goto(app, "verify")
     assert not app.exception
-    said = shown(app).replace("\\", "")
-    assert "Repaired 14 Nov 2023, 22:13 UTC: 15 records copied again, 5 deleted." in said
-    assert "**Rolled back** 14 Nov 2023, 22:15 UTC: 290 records deleted, 10 put back. The proof below is of before." in said
-    assert "rollback" not in buttons(app)
+    assert "Repaired 14 Nov 2023, 22:13 UTC: 15 records copied again, 5 deleted." in shown(app).replace("\\", "")
+
+
+AS_BEFORE = {"verdict": "as_before", "checked": 300, "still_there": 0, "not_restored": 0, "lost": 0, "left": 0, "listed": []}
+
+
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        (AS_BEFORE, "The target is as it was before, 300 looked at."),
+        (AS_BEFORE | {"verdict": "differs", "lost": 2, "left": 1}, "The target is not as it was: 2 were overwritten and not kept, 1 were changed by others"),
+    ],
+)
+def test_a_copy_that_was_taken_back_is_not_called_proven(app, rollbacks, service, run, monkeypatch, proof, said):
+    status = service.status
+    back = {"finished": 1_700_000_100.0, "deleted": 290, "restored": 10, "dropped": False, "proof": proof}
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "cancelled", "rolled_back": back})
+    goto(app, "verify")
+    assert not app.exception
+    drawn = (app.error if proof["lost"] else app.success)[0].value.replace("\\", "")
+    assert drawn.startswith("**Rolled back** 14 Nov 2023, 22:15 UTC: 290 records or files deleted, 10 put back.")
+    assert said in drawn
+    assert "Proven." not in shown(app)
+    assert not {"rollback", "verify_again", "map_draw"} & {button.key for button in app.button}
+
+
+def test_a_run_that_failed_before_its_proof_can_be_taken_back(app, rollbacks, service, target, tmp_path):
+    plan = service.plan(index(tmp_path / "s"), target)
+    (tmp_path / "s" / "a.index").unlink()
+    run = service.start(plan)
+    service.wait(run, 60)
+    goto(app, "verify")
+    within(app, "rollback").text_input(key="rollback_confirm").input("things").run()
+    within(app, "rollback").button(key="rollback_start").click().run()
+    assert not app.exception
+    assert rollbacks.started == [(run, "things")]
