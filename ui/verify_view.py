@@ -44,6 +44,11 @@ def draw(run: str) -> None:
             raise
         _unproven(seen)
         return
+    _proof(run, seen, result)
+
+
+def _proof(run: str, seen: dict[str, Any], result: dict[str, Any]) -> None:
+    """Draw a proof that is done, and what was done since."""
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
         st.caption("What was asked for last could not be finished. Below is the proof before it.")
@@ -51,14 +56,13 @@ def draw(run: str) -> None:
         repair_view.taken_back(back)
         st.caption("The figures below are those of the proof before that.")
         verify_cards.draw(result)
-        _actions(run, seen)
-        return
-    repair_view.history(result)
-    _verdict(result)
-    verify_cards.draw(result)
-    proof_charts.draw(run, result)
-    difference_view.draw(run, result)
-    search_view.draw(run, result)
+    else:
+        repair_view.history(result)
+        _verdict(result)
+        verify_cards.draw(result)
+        proof_charts.draw(run, result)
+        difference_view.draw(run, result)
+        search_view.draw(run, result)
     _actions(run, seen)
 
 
