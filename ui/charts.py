@@ -52,7 +52,7 @@ def throughput(points: Sequence[Sequence[float]], until: float = 0.0) -> Chart:
         line={"width": 2, "shape": "linear" if rates[8:] else "hv"},
         hovertemplate="%{y:,.0f} records/s at %{x:.0f} s<extra></extra>",
     )
-    figure = _framed(area, x="seconds", y="records / s")
+    figure = framed(area, x="seconds", y="records / s")
     figure.update_yaxes(rangemode="tozero")
     return Chart(figure, f"Records a second over time: {_range(rates)}, now {words.count(rates[-1])}." if rates else "No throughput measured yet.")
 
@@ -63,7 +63,7 @@ def batch_sizes(sizes: Sequence[int]) -> Chart:
     middles = [low + width * (place + 0.5) for place in range(len(batches))]
     spans = [f"{round(low + width * place):,}" + (f" to {round(low + width * (place + 1)) - 1:,}" if width > 1 else "") for place in range(len(batches))]
     bars = go.Bar(x=middles, y=batches, width=width * 0.9, customdata=spans, hovertemplate="%{customdata} records: %{y:,} batches<extra></extra>")
-    figure = _framed(bars, x="records per batch", y="batches")
+    figure = framed(bars, x="records per batch", y="batches")
     if max(batches, default=0) < 5:
         figure.update_yaxes(dtick=1, rangemode="tozero")
     if len(batches) == 1:  # one size only: a single bar would fill the whole chart
@@ -129,7 +129,7 @@ def _by_namespace(series: Mapping[str, Mapping[str, int]], title: str) -> go.Fig
         )
         for label, values in series.items()
     ]
-    figure = _framed(*bars, x=title if lying else "", y="" if lying else title, legend=len(series) > 1)
+    figure = framed(*bars, x=title if lying else "", y="" if lying else title, legend=len(series) > 1)
     if lying:
         figure.update_layout(height=max(HEIGHT, 24 * len(names) + 70))
         figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -147,7 +147,7 @@ def vector_delta(source: Sequence[float], target: Sequence[float]) -> Chart:
     """Return target minus source for each component of one vector. Both have the same number of components."""
     deltas = [there - here for here, there in zip(source, target, strict=True)]
     bars = go.Bar(x=list(range(len(deltas))), y=deltas, marker_line_width=0, hovertemplate="component %{x}: %{y:.3g}<extra></extra>")
-    figure = _framed(bars, x="component", y=DELTA)
+    figure = framed(bars, x="component", y=DELTA)
     largest = max((abs(delta) for delta in deltas), default=0.0)
     if not largest:
         figure.update_yaxes(range=[-1, 1], tickvals=[0])
@@ -155,7 +155,14 @@ def vector_delta(source: Sequence[float], target: Sequence[float]) -> Chart:
     return Chart(figure, f"{unequal:,} of {len(deltas):,} components differ, the largest by {largest:.3g}.")
 
 
-def _framed(*traces: Any, x: str = "", y: str = "", legend: bool = False) -> go.Figure:
+def vector(values: Sequence[float]) -> Chart:
+    """Return the components of one vector."""
+    bars = go.Bar(x=list(range(len(values))), y=list(values), marker_line_width=0, hovertemplate="component %{x}: %{y:.3g}<extra></extra>")
+    figure = framed(bars, x="component", y="value")
+    return Chart(figure, f"A vector of {words.several(len(values), 'component')}, from {min(values):.3g} to {max(values):.3g}." if values else "No component.")
+
+
+def framed(*traces: Any, x: str = "", y: str = "", legend: bool = False) -> go.Figure:
     """Return a figure of ``traces`` with the axes' titles, as tall as its card and without the margins of a paper figure."""
     figure = go.Figure(list(traces))
     figure.update_layout(
@@ -171,6 +178,11 @@ def _framed(*traces: Any, x: str = "", y: str = "", legend: bool = False) -> go.
     return figure
 
 
+def unmarked(text: str) -> str:
+    """Return ``text`` so that Plotly, which reads HTML tags, shows it letter by letter."""
+    return words.shorten(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _largest(rows: Mapping[str, Any], weight: Any) -> dict[str, Any]:
     """Return the ``MOST_NAMESPACES`` rows of the greatest weight, by name."""
     heaviest = sorted(rows, key=lambda name: -weight(rows[name]))[:MOST_NAMESPACES]
@@ -178,13 +190,10 @@ def _largest(rows: Mapping[str, Any], weight: Any) -> dict[str, Any]:
 
 
 def _labels(names: Iterable[str]) -> list[str]:
-    """Return namespaces as axis labels, no two alike: Plotly would draw two bars of one label as one.
-
-    Plotly also reads HTML tags in labels, so their brackets are written as entities.
-    """
+    """Return namespaces as axis labels, no two alike: Plotly would draw two bars of one label as one."""
     labels: list[str] = []
     for name in names:
-        label = words.shorten(words.namespace(name), 24).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        label = unmarked(words.shorten(words.namespace(name), 24))
         alike = sum(known == label or known.startswith(f"{label} #") for known in labels)
         labels.append(f"{label} #{alike + 1}" if alike else label)
     return labels

@@ -92,6 +92,13 @@ def left_out(result: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def partial(result: Mapping[str, Any]) -> str:
+    """Return how much of the collections a proof looked at, where that is not all of them bit by bit; else ``""``."""
+    scope = result.get("scope") or {}
+    whole = scope.get("level", "content") == "content" and not scope.get("sample") and not result.get("tolerance")
+    return "" if whole else str(scope.get("sentence", ""))
+
+
 def incomplete(result: Mapping[str, Any]) -> str:
     """Return why a run is incomplete, from its counts."""
     counts = result["counts"]

@@ -33,6 +33,12 @@ def listed(manager: Manager, run: str) -> list[dict[str, Any]]:
     return found + list(planning.exported_files(plan))
 
 
+def differences(folder: Path) -> Path | None:
+    """Return the file in ``folder`` with all differences of the last proof, None when there are none."""
+    path = folder / DIFFERENCES
+    return path if path.exists() and path.stat().st_size else None
+
+
 def _artifact(kind: str, path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

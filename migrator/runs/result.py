@@ -41,12 +41,18 @@ def conclude(attempt: Attempt, found: Comparison, scope: Scope) -> str:
     answer = _answer(attempt, found, counts) | {"verdict": verdict, "rejected": rejected} | _compared(found, scope)
     answer["findings"] = (_mismatch(attempt) if verdict == "differs" else []) + answer["findings"] + shortfall + followed.pop("findings", [])
     answer["findings"] += [*_merged(attempt), *_written(attempt), *_meanwhile(found)]
-    answer |= followed
+    answer |= followed | _kept(attempt.folder)
     rows.set_facts(attempt.ledger, attempt.lease, counts=counts.to_json())
     save(attempt.ledger, attempt.folder, answer)
     write_rejected(attempt.ledger, attempt.run, attempt.folder)
     attempt.log("info" if verdict == "proven" else "error", sentence(answer))
     return verdict
+
+
+def _kept(folder: Path) -> dict[str, Any]:
+    """Return what a new proof does not take back: the last search, and a cut-over."""
+    known = load(folder) or {}
+    return {name: known[name] for name in ("search", "cutover") if known.get(name)}
 
 
 def _followed(attempt: Attempt) -> dict[str, Any]:

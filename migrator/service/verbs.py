@@ -14,6 +14,7 @@ from migrator.planning import PlanOptions
 from migrator.records import to_dicts
 from migrator.runs import Manager, artifacts, cutover, proof_sides, proofs, prove, rates, reports, result, scopes, stamping, view
 from migrator.runs.aliases import AliasesOfRuns
+from migrator.runs.maps import MapsOfRuns
 from migrator.runs.repairs import RepairsOfRuns
 from migrator.runs.rollbacks import RollbacksOfRuns
 from migrator.runs.searches import SearchesOfRuns
@@ -43,6 +44,7 @@ class Service:
         self.repairs = RepairsOfRuns(self.manager)
         self.rollbacks = RollbacksOfRuns(self.manager)
         self.searches = SearchesOfRuns(self.manager)
+        self.maps = MapsOfRuns(self.manager)
         self.uploads = self.home / "uploads"
         self.prices = self.home / "prices.yaml"
 
@@ -215,6 +217,11 @@ class Service:
     def check_report(self, path: Path) -> dict[str, Any]:
         """Return whether a report file is as it was made, and made here: see ``migrator.runs.reports.check``."""
         return reports.check(self.manager.ledger, path)
+
+    def differences_file(self, run: str) -> Path | None:
+        """Return the file with all differences of the run's last proof, one a line; None when there are none."""
+        self.result(run)
+        return artifacts.differences(self.manager.folder(run))
 
     def rejected_file(self, run: str) -> Path | None:
         """Write the run's rejected records, raw, as JSON lines readable by this user only; None when there are none."""

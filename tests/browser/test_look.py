@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -59,7 +61,15 @@ def test_differences_down_to_the_record(visit, compared):
     page.fill("difference_search", "values")
     page.sees("9 of 21 shown.")
     page.sees("largest component difference")
+    page.press("Draw the map")
+    page.sees("PCA of 500 sampled vectors")
     page.picture("verify_dark")
+    with page.tab.expect_download() as started:
+        page.tab.get_by_role("link", name="Export the 9 shown (CSV)").click()
+    assert len(Path(started.value.path()).read_text().splitlines()) == 10
+    with page.tab.expect_download() as started:
+        page.tab.get_by_role("link", name="All differences (JSON lines)").click()
+    assert len(Path(started.value.path()).read_text().splitlines()) == 21
     page.fill("difference_search", "evil")
     page.sees("1 of 21 shown.")
     page.sees("Only the source has this record.")
@@ -91,6 +101,35 @@ def test_with_the_keyboard_alone(visit):
     page.tab.get_by_role("button", name="Continue to plan").focus()
     page.tab.keyboard.press("Enter")
     page.title("Plan")
+
+
+def proved(server, run):
+    """Return when ``run`` was proven last."""
+    return json.loads((server.home / "runs" / run / "result.json").read_text())["finished"]
+
+
+def test_proven_again_with_the_keyboard_alone(visit, compared, server):
+    page, before = visit(), proved(server, compared)
+    page.open(f"verify?run={compared}")
+    page.sees("Not the same.")
+    page.tab.get_by_role("button", name="Verify again…").focus()
+    page.tab.keyboard.press("Enter")
+    dialog = page.tab.get_by_role("dialog")
+    expect(dialog.get_by_text("puts the new verdict in the place of this one")).to_be_visible()
+    page.tab.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.tab.get_by_role("button", name="Verify again…").focus()
+    page.tab.keyboard.press("Enter")
+    expect(dialog.get_by_role("button", name="Start")).to_be_visible()
+    dialog.get_by_role("button", name="Start").focus()
+    page.tab.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.tab.get_by_text("Reading both sides and comparing…")).to_have_count(0)
+    deadline = time.monotonic() + 60
+    while proved(server, compared) == before:
+        assert time.monotonic() < deadline, "nothing was proven again"
+        time.sleep(0.1)
+    page.sees("21 records differ")
 
 
 def test_charts_have_a_text(visit, compared):

@@ -41,6 +41,13 @@ def goto(app, page):
     return app.run()
 
 
+def within(app, opener):
+    """Return ``app`` with the dialog open that the button ``opener`` opens, for one more run: a browser runs a dialog alone, a test the whole page."""
+    app.button(key=opener).click().run()
+    app.button(key=opener).click()
+    return app
+
+
 def shown(app):
     """Return everything the page says in words."""
     kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "success", "info", "code")
@@ -76,3 +83,24 @@ def copied(service, source, target, **options):
     run = service.start(service.plan(source, target, PlanOptions(**options)))
     service.wait(run, 120)
     return run
+
+
+@pytest.fixture
+def target(tmp_path):
+    return f"milvus:things?uri={tmp_path}/a.db"
+
+
+@pytest.fixture
+def differing(service, target, tmp_path):
+    """Return a comparison of a collection with one that was altered in four places."""
+    copied(service, index(tmp_path / "s"), target)
+    other = index(tmp_path / "altered", change=[(1, "values"), (2, "metadata"), (3, "values"), (4, "missing")])
+    run = service.start_verify_pair(other, target, PlanOptions())
+    service.wait(run, 60)
+    return run
+
+
+def amend(service, run, **more):
+    """Put ``more`` into the saved result of ``run``, as a newer proof would have written it."""
+    path = service.manager.folder(run) / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui import charts
+from ui import charts, map_chart
 
 NAMESPACES = {
     "en": {"source": 12_000, "target": 12_000, "missing": 0, "extra": 0, "changed": 0},
@@ -95,3 +95,29 @@ def test_colours_are_the_theme_s():
         text = chart.figure.to_json().split('"template"')[0]
         assert "#" not in text
         assert "rgb" not in text
+
+
+def test_the_components_of_a_vector():
+    chart = charts.vector([0.5, -2.0, 1.0])
+    assert list(chart.figure.data[0].y) == [0.5, -2, 1]
+    assert chart.alt == "A vector of 3 components, from -2 to 1."
+
+
+def test_the_embedding_map():
+    drawn = {
+        "ids": ["a", "<b>", "c"],
+        "namespaces": ["en", "", "en"],
+        "source": [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]],
+        "target": [[0.0, 1.0], [2.5, 3.0], None],
+        "explained": [0.61, 0.2],
+        "equal": 1,
+        "absent": 1,
+    }
+    chart = map_chart.embedding_map(drawn)
+    source, target, apart = chart.figure.data
+    assert (list(source.x), list(source.y)) == ([0, 2, 4], [1, 3, 5])
+    assert list(target.x) == [0, 2.5]  # a record that is not there has no dot
+    assert (list(apart.x), list(apart.y)) == ([2, 2.5, None], [3, 3, None])
+    assert list(target.customdata) == ["a · en", "&lt;b&gt; · (default)"]  # ids are data, also to Plotly
+    assert chart.figure.layout.xaxis.title.text == "first axis, 61 % of the variance"
+    assert chart.alt == "Map of 3 sampled vectors by their two principal components: 1 have the same vector on both sides, 1 are not in the target."
