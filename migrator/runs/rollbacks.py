@@ -50,7 +50,7 @@ class RollbacksOfRuns:
         refused = self._obstacle(run)
         there = existing_collection(plan.target) if undoing.by_id(plan) else None  # files may be half gone already
         name = there.name if there is not None else plan.target.resource
-        effect = self._effect(run, plan, there, name)
+        effect = self._effect(run, plan, there, name) if refused is None else _Effect("nothing", 0, 0, refused.message)
         known = {"action": effect.action, "deletes": effect.deletes, "restores": effect.restores, "sentence": effect.sentence}
         return known | {"confirm": name, "refused": None if refused is None else f"{refused.message}: {refused.fix}" if refused.fix else refused.message}
 
