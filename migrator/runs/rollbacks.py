@@ -64,7 +64,7 @@ class RollbacksOfRuns:
         if seen["action"] == "nothing" and not begun:
             raise ConfigError(f"run {run} is not rolled back: {NOTHING}", fix="", code="nothing_to_roll_back")
         if confirm != seen["confirm"]:
-            message = f"a run is rolled back only when the target's name is typed: {confirm!r} is not it. {seen['sentence']}"
+            message = f"a rollback {seen['sentence']}; it is done only when the target's name is typed, and {confirm!r} is not it"
             raise ConfigError(message, fix=f"give --confirm {seen['confirm']}", code="bad_confirmation")
         if not begun:
             rows.note(manager.ledger, run, rollback={"done": 0, "counts": {}})

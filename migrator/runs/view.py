@@ -101,9 +101,12 @@ def _staged(row: Row) -> bool:
 
 
 def _noted(row: Row) -> dict[str, Any]:
-    """Return the aliases the run moved, what its rollback came to, and with staged files how far the target's own load of them is, None before it has begun."""
+    """Return the aliases the run moved, what its rollback came to, and a repair or rollback that is not done.
+
+    With staged files also how far the target's own load of them is, None before it has begun.
+    """
     facts = json.loads(row["facts"])
-    found = {"aliases": facts.get("aliases", {}), "rolled_back": facts.get("rolled_back")}
+    found = {"aliases": facts.get("aliases", {}), "rolled_back": facts.get("rolled_back"), "repair": facts.get("repair"), "rollback": facts.get("rollback")}
     if _staged(row):
         seen = facts.get("load")
         found["load"] = seen and {name: value for name, value in seen.items() if name != "since"}
