@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from typing import TYPE_CHECKING
 
 from migrator import configs, staging
@@ -16,7 +15,8 @@ from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
 from migrator.runs import drive, prove, repair, rollback, steps, undoing
-from migrator.runs.context import Attempt, StopRequestedError
+from migrator.runs.context import Attempt
+from migrator.runs.ending import as_row, ending, record
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
 
@@ -36,13 +36,6 @@ _AGAIN: dict[tuple[str, str], Callable[[Attempt], str]] = {
     ("verify", "rollback"): rollback.roll_back,
 }
 """What can be done with a finished run of a kind, by name."""
-_STOPPED = {
-    "verify": "the proof was stopped; the earlier one stands",
-    "repair": "the repair was stopped; what it wrote stays, and the next one goes on",
-    "rollback": "the rollback was stopped midway",
-}
-PROVEN_OR_NOT = ("proven", "differs", "incomplete")
-"""What a proof can come to."""
 NICE = 10
 
 
@@ -117,7 +110,7 @@ class Manager:
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
             if run not in self._left:  # else it ended before, and what it meets since is nobody's
-                self._unrecorded[run] = _as_row(error)
+                self._unrecorded[run] = as_row(error)
         finally:
             started.set()
             self._ended[run].set()
@@ -132,14 +125,14 @@ class Manager:
 
         def leave() -> None:
             attempt.log("warning", "the store does not answer: stopped without waiting for the requests under way")
-            _record(attempt, standing, attempt.asked, None)
+            record(attempt, standing, attempt.asked, None)
             self._left.add(attempt.run)
             self._ended[attempt.run].set()
 
         with Watch(attempt, leave) as watch:
-            status, error = _ending(attempt, work)
+            status, error = ending(attempt, work)
         if watch.claim():
-            _record(attempt, standing, status, error)
+            record(attempt, standing, status, error)
 
     def ask(self, run: str, desired: str) -> None:
         """Ask for ``pause``, ``cancel`` or ``finish``. A run nobody drives becomes cancelled at once."""
@@ -197,53 +190,7 @@ class Manager:
             self.ledger.close()
 
 
-def _as_row(error: MigratorError) -> dict[str, str]:
-    return error.to_json() | {"exit_code": str(error.exit_code)}
-
-
 def _let_others_go_first() -> None:
     """Lower the priority of this thread and of those it starts: what shares the cores with a run stays quick (sched(7), "nice value")."""
     if sys.platform == "linux":  # elsewhere the priority is the whole process's
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
-    if standing and status not in PROVEN_OR_NOT and not attempt.taken_back:
-        message = _STOPPED.get(attempt.again, "it was stopped; the proof before it stands")
-        stopped = {"code": "interrupted", "message": message, "fix": "start it again", "exit_code": "130"}
-        status, error = standing, error or stopped
-    rows.end(attempt.ledger, attempt.lease, status, error)
-
-
-def _ending(attempt: Attempt, work: Callable[[Attempt], str]) -> tuple[str, dict[str, str] | None]:
-    """Do the work; return the status the attempt ends with, and the error if one ended it."""
-    try:
-        return work(attempt), None
-    except StopRequestedError as stop:
-        return _stopped(attempt, stop.status)
-    except RunBusyError:
-        raise
-    except Exception as problem:  # noqa: BLE001 - a defect of ours must end as a failed run that says so, not as a dead thread
-        return _stopped(attempt, attempt.asked) if attempt.cut_off else _failed(attempt, problem)
-
-
-def _stopped(attempt: Attempt, status: str) -> tuple[str, None]:
-    attempt.log("info", {"paused": "paused", "cancelled": "cancelled; what was written stays", "interrupted": "interrupted"}[status])
-    return status, None
-
-
-def _failed(attempt: Attempt, problem: Exception) -> tuple[str, dict[str, str]]:
-    if isinstance(problem, MigratorError):
-        attempt.log("error", f"{problem.message}. {problem.fix}")
-        return ("paused" if problem.code == "too_many_rejected" else "failed"), _as_row(problem)
-    if isinstance(problem, MemoryError):
-        fix = "use a smaller --batch, then resume"
-        return "failed", {"code": "out_of_memory", "message": "this machine ran out of memory", "fix": fix, "exit_code": "3"}
-    _keep_traceback(attempt, problem)
-    fix = "report it with the log; resume is safe"
-    return "failed", {"code": "internal_error", "message": f"internal error: {problem!r}", "fix": fix, "exit_code": "3"}
-
-
-def _keep_traceback(attempt: Attempt, problem: Exception) -> None:
-    attempt.log("error", "internal error; the run's folder has traceback.txt")
-    (attempt.folder / "traceback.txt").write_text("".join(traceback.format_exception(problem)), encoding="utf-8")
