@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from migrator import retry
 from migrator.digest import hash_rows
 from migrator.errors import PermanentError, RejectedRecordsError, TransientError
+from migrator.protocols import Locating
 
 if TYPE_CHECKING:
     import threading
@@ -89,6 +90,9 @@ class Writer:
         """Return what the target holds under the ids of ``batch``, as far as it matters; None when nothing had to be asked."""
         if own and not self._decides:
             batch = batch.filter(pa.array(~named(batch, own)))
+        if self.everywhere and isinstance(present, Locating):
+            ids = pc.unique(batch.column("id")).to_pylist()
+            return retry.call(lambda: present.locate(ids), stop=self.stop)
         found = []
         for namespace in self.everywhere or pc.unique(batch.column("namespace")).to_pylist():
             if self._decides or self.everywhere or self.occupied(namespace):

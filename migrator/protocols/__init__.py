@@ -18,7 +18,7 @@ from migrator.protocols.offering import (
     StagingArea,
     Switchable,
 )
-from migrator.protocols.reading import KeyScanner, Known, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
+from migrator.protocols.reading import KeyScanner, Known, Locating, Logged, Repeating, Searchable, SelectiveReader, Source, Stampable, Versioned
 from migrator.protocols.writing import (
     BulkLoader,
     Claimable,
@@ -49,6 +49,7 @@ __all__ = [
     "KeyScanner",
     "Known",
     "Lagging",
+    "Locating",
     "Logged",
     "PartKeeper",
     "PartReader",

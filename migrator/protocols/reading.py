@@ -62,6 +62,14 @@ class Repeating(Protocol):
 
 
 @runtime_checkable
+class Locating(Protocol):
+    """A source in which an id can be in one namespace only, so that records are found by their ids alone."""
+
+    def locate(self, ids: Sequence[str]) -> pa.RecordBatch:
+        """Return those of ``ids`` that exist, in whatever namespace."""
+
+
+@runtime_checkable
 class SelectiveReader(Protocol):
     """A source that need not read every record to say which there are."""
 

@@ -14,8 +14,9 @@ from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError, RunBusyError
 from migrator.ledger import Ledger
 from migrator.ledger import runs as rows
-from migrator.runs import drive, endings, prove, repair, rollback, searching, steps, undoing
+from migrator.runs import drive, prove, repair, rollback, searching, steps, undoing
 from migrator.runs.context import Attempt
+from migrator.runs.ending import as_row, ending, record
 from migrator.runs.lock import held, run_lock
 from migrator.runs.watch import Watch
 
@@ -111,7 +112,7 @@ class Manager:
         except MigratorError as error:  # the lock or the ledger: the run itself was never entered, or its end could not be recorded
             failure.append(error)
             if run not in self._left:  # else it ended before, and what it meets since is nobody's
-                self._unrecorded[run] = endings.as_row(error)
+                self._unrecorded[run] = as_row(error)
         finally:
             started.set()
             self._ended[run].set()
@@ -131,14 +132,14 @@ class Manager:
 
         def leave() -> None:
             attempt.log("warning", "the store does not answer: stopped without waiting for the requests under way")
-            endings.record(attempt, standing, attempt.asked, None)
+            record(attempt, standing, attempt.asked, None)
             self._left.add(attempt.run)
             self._ended[attempt.run].set()
 
         with Watch(attempt, leave) as watch:
-            status, error = endings.ending(attempt, work)
+            status, error = ending(attempt, work)
         if watch.claim():
-            endings.record(attempt, standing, status, error)
+            record(attempt, standing, status, error)
 
     def ask(self, run: str, desired: str) -> None:
         """Ask for ``pause``, ``cancel`` or ``finish``. A run nobody drives becomes cancelled at once."""

@@ -50,7 +50,7 @@ class RollbacksOfRuns:
         refused = self._obstacle(run)
         there = existing_collection(plan.target) if undoing.by_id(plan) else None  # files may be half gone already
         name = there.name if there is not None else plan.target.resource
-        effect = self._effect(run, plan, there, name)
+        effect = self._effect(run, plan, there, name) if refused is None else _Effect("nothing", 0, 0, refused.message)
         known = {"action": effect.action, "deletes": effect.deletes, "restores": effect.restores, "sentence": effect.sentence}
         return known | {"confirm": name, "refused": None if refused is None else f"{refused.message}: {refused.fix}" if refused.fix else refused.message}
 
@@ -64,7 +64,7 @@ class RollbacksOfRuns:
         if seen["action"] == "nothing" and not begun:
             raise ConfigError(f"run {run} is not rolled back: {NOTHING}", fix="", code="nothing_to_roll_back")
         if confirm != seen["confirm"]:
-            message = f"a run is rolled back only when the target's name is typed: {confirm!r} is not it. {seen['sentence']}"
+            message = f"a rollback {seen['sentence']}; it is done only when the target's name is typed, and {confirm!r} is not it"
             raise ConfigError(message, fix=f"give --confirm {seen['confirm']}", code="bad_confirmation")
         if not begun:
             rows.note(manager.ledger, run, rollback={"done": 0, "counts": {}})

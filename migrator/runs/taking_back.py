@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from migrator.runs.context import Attempt
 
 LISTED = 100
+_INDEXING = threading.Lock()
 _KEYS = 50_000
 
 
@@ -52,10 +54,11 @@ class Written:
             return None
         unique = connector(plan.target.connector).capabilities(plan.target).ids_unique_across_namespaces
         into = folder / f"undo-{path.stat().st_size}.arrow"
-        if not into.exists():
-            for old in folder.glob("undo-*.arrow"):
-                old.unlink()
-            index(path, into, ids_only=unique)
+        with _INDEXING:  # two pages may look at one run
+            if not into.exists():
+                for old in folder.glob("undo-*.arrow"):
+                    old.unlink()
+                index(path, into, ids_only=unique)
         return cls(path, State(into), unique)
 
     def __iter__(self) -> Iterator[Entry]:

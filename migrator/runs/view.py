@@ -104,12 +104,12 @@ def _staged(row: Row) -> bool:
 
 
 def _noted(ledger: Ledger, row: Row) -> dict[str, Any]:
-    """Return the aliases the run moved, what its rollback came to, the batches it read back, and with staged files how far the target's load of them is.
+    """Return the aliases the run moved, what its rollback came to, a repair or rollback that is not done, and the batches it read back.
 
-    The last is None before it has begun.
+    With staged files also how far the target's own load of them is, None before it has begun.
     """
     facts = json.loads(row["facts"])
-    found = {"aliases": facts.get("aliases", {}), "rolled_back": facts.get("rolled_back")}
+    found = {"aliases": facts.get("aliases", {}), "rolled_back": facts.get("rolled_back"), "repair": facts.get("repair"), "rollback": facts.get("rollback")}
     found["verified_batches"] = verified.counts(ledger, row["run"]) if json.loads(row["plan"]).get("verify_batches") else None
     if _staged(row):
         seen = facts.get("load")

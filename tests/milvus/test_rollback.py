@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from migrator.connectors import memory
+from migrator.connectors.milvus.source import MilvusSource
 from migrator.errors import ConfigError
 from migrator.service import PlanOptions, Service
 from tests.contract.milvus_harness import KEY, MilvusLiteHarness, MilvusServerHarness
@@ -157,3 +158,20 @@ def test_an_alias_the_run_moved_goes_back_first(store, service, source):
     assert error.value.fix == f"point it back first: python -m migrator cutover {run} --rollback"
     service.aliases.back(run)
     assert roll_back(service, run)["dropped"]
+
+
+def test_ids_are_looked_up_once_however_many_namespaces_there_are(lite, service, source, monkeypatch):
+    rows = [{"id": f"other{n}", "values": [1.0, n, 1.0], "namespace": f"tenant-{n}"} for n in range(40)]
+    target = lite.seed([batch_of(rows)], metric="cosine")
+    plan = service.plan(source, target, PlanOptions(batch=50, on_conflict="upsert"))
+    asked = []
+    locate, fetch = MilvusSource.locate, MilvusSource.fetch
+    monkeypatch.setattr(MilvusSource, "locate", lambda self, ids: (asked.append("locate"), locate(self, ids))[1])
+    monkeypatch.setattr(MilvusSource, "fetch", lambda self, ids, namespace: (asked.append("fetch"), fetch(self, ids, namespace))[1])
+    assert service.wait(service.start(plan), 60)["status"] == "proven"
+    assert asked == ["locate"] * service_chunks(service)
+
+
+def service_chunks(service: Service) -> int:
+    """Return how many chunks the newest run has written."""
+    return len(service.manager.ledger.rows("SELECT 1 FROM checkpoints WHERE run=? AND copied>0", (service.runs()[0]["run"],)))

@@ -106,7 +106,7 @@ def test_a_store_that_is_out_of_reach_for_a_moment_is_asked_again(seed, service,
 
 def test_a_refusal_for_good_stops_the_run_and_resuming_finishes_it(seed, copy, service, collections):
     source = seed("source", numbered(60))
-    ended = copy(target="memory:target?refuse_at=6", workers=1)  # four are written at once: one at least is committed by then
+    ended = copy(target="memory:target?refuse_at=6", workers=1)  # the last of six, sent when the first is committed
     assert str(ended) == "failed"
     assert ended.status["error"]["code"] == "store_refused"
     assert 0 < ended.counts[0] < 60

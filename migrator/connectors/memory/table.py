@@ -44,12 +44,15 @@ class Table:
     finished: int = 0
     replicas: int = 1
     on_write: Callable[[int, pa.RecordBatch], None] | None = None
+    doubled: bool = False
+    """Whether some id was ever appended twice."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Add every row, also those whose id is there already: how a source with duplicate ids is made."""
         with self.lock:
             for row in _rows(batch):
+                self.doubled = self.doubled or (row.namespace, row.id) in self.places
                 self.places[row.namespace, row.id] = len(self.rows)
                 self.rows.append(row)
 
@@ -70,7 +73,7 @@ class Table:
                 place = self.places.pop((namespace, id_), None)
                 if place is not None:
                     self.rows[place] = None
-            if sum(row is not None for row in self.rows) > len(self.places):
+            if self.doubled:
                 gone = {(namespace, id_) for id_ in ids}
                 self.rows[:] = [None if row is not None and (row.namespace, row.id) in gone else row for row in self.rows]
 

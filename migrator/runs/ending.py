@@ -1,4 +1,4 @@
-"""How an attempt at a run ends: by itself, by what somebody asked for, or by an error that is recorded with its cure."""
+"""How an attempt at a run ends: as the work says, as it was asked to, or with an error that says so."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from migrator.errors import MigratorError, RunBusyError
 from migrator.ledger import runs as rows
-from migrator.runs.context import Attempt, StopRequestedError
+from migrator.runs.context import StopRequestedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from migrator.runs.context import Attempt
 
 _STOPPED = {
     "verify": "the proof was stopped; the earlier one stands",
@@ -23,12 +25,12 @@ PROVEN_OR_NOT = ("proven", "differs", "incomplete")
 
 
 def as_row(error: MigratorError) -> dict[str, str]:
-    """Return an error as a run's row keeps it."""
+    """Return the error as the ledger keeps it."""
     return error.to_json() | {"exit_code": str(error.exit_code)}
 
 
 def record(attempt: Attempt, standing: str, status: str, error: dict[str, str] | None) -> None:
-    """End the attempt in the ledger; what was done with a finished run and stopped leaves it ``standing``."""
+    """Record how the attempt ended. What was done with a run that had ended, and was stopped or failed, leaves ``standing``."""
     if standing and status not in PROVEN_OR_NOT and not attempt.taken_back:
         message = _STOPPED.get(attempt.again, "it was stopped; the proof before it stands")
         fix = f"go on with: python -m migrator resume {attempt.run}" if attempt.again == "verify" else "start it again"
