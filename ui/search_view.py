@@ -23,6 +23,8 @@ def draw(run: str, result: dict[str, Any]) -> None:
         st.caption("Not measured yet: asks both sides the same queries, and compares the answers with the exact ones, computed here over the copied records.")
         return
     _verdict(found)
+    if found.get("proof_finished") not in (None, result["finished"]):
+        st.caption("Measured before the proof above was made: measure again to hold what is there now to it.")
     _sides(found)
     _figures(found)
     for finding in found.get("findings", []):

@@ -50,9 +50,9 @@ def conclude(attempt: Attempt, found: Comparison, scope: Scope) -> str:
 
 
 def _kept(folder: Path) -> dict[str, Any]:
-    """Return what a new proof does not take back: the last search, and a cut-over."""
+    """Return what a new proof does not take back: the last search, None before the first, and a cut-over."""
     known = load(folder) or {}
-    return {name: known[name] for name in ("search", "cutover") if known.get(name)}
+    return {"search": searches.load(folder)} | {name: known[name] for name in ("cutover",) if name in known}
 
 
 def _followed(attempt: Attempt) -> dict[str, Any]:

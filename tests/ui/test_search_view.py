@@ -1,12 +1,13 @@
 """Search quality on the Verify page: the verdict and both recalls, the answers side by side, and the options handed on."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from migrator import service as verbs
-from tests.ui.conftest import amend, copied, goto, index, shown, within
+from tests.ui.conftest import copied, goto, index, shown, within
 
 
 def hits(*names):
@@ -85,6 +86,11 @@ def metrics(app):
     return {metric.label: metric.value.replace("\\", "") for metric in app.metric}
 
 
+def measured(service, run, found):
+    """Leave what a search found, as the service does."""
+    (service.manager.folder(run) / "search.json").write_text(json.dumps(found))
+
+
 def test_before_the_first_search(app, searches, run):
     goto(app, "verify")
     assert not app.exception
@@ -93,7 +99,7 @@ def test_before_the_first_search(app, searches, run):
 
 
 def test_both_recalls_and_how_alike_they_answer(app, searches, service, run):
-    amend(service, run, search=FOUND)
+    measured(service, run, FOUND)
     goto(app, "verify")
     assert not app.exception
     said = shown(app).replace("\\", "")
@@ -108,14 +114,14 @@ def test_both_recalls_and_how_alike_they_answer(app, searches, service, run):
 
 
 def test_too_little_is_said_in_red(app, searches, service, run):
-    amend(service, run, search=FOUND | {"verdict": "fail", "recall": FOUND["recall"] | {"target": {"mean": 0.71, "p05": 0.3, "min": 0.0}}})
+    measured(service, run, FOUND | {"verdict": "fail", "recall": FOUND["recall"] | {"target": {"mean": 0.71, "p05": 0.3, "min": 0.0}}})
     goto(app, "verify")
     assert "**Finds too little.** Of the exact 3 nearest the target finds 0.710 on average" in app.error[0].value.replace("\\", "")
 
 
 def test_a_side_without_a_search_says_why(app, searches, service, run):
     gone = {"recall": {"source": None, "target": FOUND["recall"]["target"]}, "unsearchable": {"source": "parquet has no search of its own"}}
-    amend(service, run, search=FOUND | gone | {"overlap": None, "score_drift": None, "latency_ms": {"source": None, "target": {"p50": 1.0, "p95": 2.0}}})
+    measured(service, run, FOUND | gone | {"overlap": None, "score_drift": None, "latency_ms": {"source": None, "target": {"p50": 1.0, "p95": 2.0}}})
     goto(app, "verify")
     assert not app.exception
     said = shown(app).replace("\\", "")
@@ -125,7 +131,7 @@ def test_a_side_without_a_search_says_why(app, searches, service, run):
 
 def test_a_target_without_a_search_has_no_verdict(app, searches, service, run):
     gone = {"recall": {"source": FOUND["recall"]["source"], "target": None}, "unsearchable": {"target": "its index is not loaded"}}
-    amend(service, run, search=FOUND | gone)
+    measured(service, run, FOUND | gone)
     goto(app, "verify")
     assert not app.exception
     assert "its index is not loaded" in app.warning[-1].value
@@ -133,7 +139,7 @@ def test_a_target_without_a_search_has_no_verdict(app, searches, service, run):
 
 
 def test_answers_side_by_side_with_marks(app, searches, service, run):
-    amend(service, run, search=FOUND)
+    measured(service, run, FOUND)
     goto(app, "verify")
     assert table(app, "exact") == [
         {"rank": 1, "exact": "a · 0.9000", "source": "✓ a · 0.9000", "target": "✓ a · 0.9000"},

@@ -36,7 +36,7 @@ def _parts(result: Mapping[str, Any]) -> list[Html | None]:
         counts.counts(result),
         differences.differences(result),
         differences.rejected(result),
-        search.search(result.get("search")),
+        search.search(result.get("search"), result.get("finished")),
         differences.findings(result),
         afterwards.repairs(result),
         afterwards.rollback(result),

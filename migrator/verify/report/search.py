@@ -15,28 +15,38 @@ ANSWERS = 10
 _SIDES = ("source", "target")
 
 
-def search(found: Mapping[str, Any] | None) -> Html | None:
-    """Return the search quality of a result, None when it was not measured."""
+def search(found: Mapping[str, Any] | None, proof: float | None = None) -> Html | None:
+    """Return the search quality of a result, None when it was not measured. ``proof`` is when the result's own proof came to its end."""
     if not found:
         return None
-    k, passed = found.get("k", 0), found.get("verdict") == "pass"
+    k = found.get("k", 0)
     queries = (
         f"{many(found.get('queries') or 0, 'query', 'queries')} {'from a file' if found.get('queries_from') == 'file' else 'taken from the stored vectors'}"
     )
     where = ", with the filter " if found.get("filter") else ""
     lead = f"{queries}{where}{found.get('filter') or ''}. The truth is computed by brute force over the data copied, so each side is judged by itself."
-    verdict = el("p", el("span", "pass" if passed else "fail", class_=f"tag {'good' if passed else 'missing'}"), " ", _judged(found, k))
+    verdict = el("p", _tag(found), " ", _judged(found, k))
     reasons = [el("p", f"The {side} could not be searched: ", outside(why)) for side, why in (found.get("unsearchable") or {}).items()]
+    if proof is not None and found.get("proof_finished") not in (None, proof):
+        reasons.append(el("p", "It was measured before the proof of this report was made."))
     boxes = el("div", _recall(found, k), _measured(found, k), class_="grid")
     notes = [el("p", outside(get(note, "message") or note), class_="dim") for note in found.get("findings") or ()]
     return section("Search quality", verdict, *reasons, boxes, _namespaces(found.get("namespaces") or {}, k), *notes, _answers(found), lead=lead)
+
+
+def _tag(found: Mapping[str, Any]) -> Html:
+    if found.get("judged") is False:
+        return el("span", "not judged", class_="tag changed")
+    passed = found.get("verdict") == "pass"
+    return el("span", "pass" if passed else "fail", class_=f"tag {'good' if passed else 'missing'}")
 
 
 def _judged(found: Mapping[str, Any], k: int) -> str:
     means = [f"{side} {mean:.4f}" for side in _SIDES if (mean := get(found, "recall", side, "mean")) is not None]
     threshold = found.get("threshold")
     said = f"Mean recall@{k}: {', '.join(means) or 'not measured'}"
-    return f"{said}. The threshold is {threshold:g}." if threshold is not None else f"{said}."
+    reason = f" {str(found['reason']).rstrip('.')}." if found.get("reason") else ""
+    return (f"{said}. The threshold is {threshold:g}." if threshold is not None else f"{said}.") + reason
 
 
 def _recall(found: Mapping[str, Any], k: int) -> Html:
