@@ -40,7 +40,8 @@ def remember(attempt: Attempt) -> None:
     if progress.counts(attempt.ledger, attempt.run).copied:
         rows.set_facts(attempt.ledger, attempt.lease, before=None)
         return
-    found = attempt.patiently("looking at the target", lambda: existing_collection(attempt.plan.target))
+    # of files the manifest says which are a run's own, and another run may be writing there: that is for ``prepare`` to say
+    found = attempt.patiently("looking at the target", lambda: existing_collection(attempt.plan.target)) if by_id(attempt.plan) else None
     occupied = [name for name, count in found.namespaces.items() if count] if found is not None else []
     before = {
         "existed": found is not None,
