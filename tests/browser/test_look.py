@@ -108,6 +108,7 @@ def proved(server, run):
     return json.loads((server.home / "runs" / run / "result.json").read_text())["finished"]
 
 
+@pytest.mark.slow
 def test_proven_again_with_the_keyboard_alone(visit, compared, server):
     page, before = visit(), proved(server, compared)
     page.open(f"verify?run={compared}")
@@ -132,6 +133,7 @@ def test_proven_again_with_the_keyboard_alone(visit, compared, server):
     page.sees("21 records differ")
 
 
+@pytest.mark.slow
 def test_charts_have_a_text(visit, compared):
     page = visit()
     page.open(f"verify?run={compared}")

@@ -30,7 +30,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     memory.COLLECTIONS.clear()
 
 
-@pytest.mark.parametrize("mode", ["partition_key", "partition", "collection"])
+@pytest.mark.parametrize("mode", ["partition_key", pytest.param("partition", marks=pytest.mark.slow), pytest.param("collection", marks=pytest.mark.slow)])
 def test_every_batch_is_found_as_it_was_written(milvus_server: MilvusServer, service: Service, mode: str) -> None:
     memory.COLLECTIONS["source"] = table = Table(3)
     table.append(numbered(300, namespace="a"))

@@ -42,6 +42,7 @@ def repeated(endpoint: str) -> list[tuple[str, str]]:
         return [(row["namespace"], row["id"]) for keys in source.repeated() for row in keys.to_pylist()]
 
 
+@pytest.mark.slow
 def test_repeated_keys_are_named_exactly(store: MilvusServerHarness) -> None:
     odd = batch_of([{"id": '記錄"1\\\n', "namespace": "文"}, {"id": "r9", "namespace": ""}, {"id": "r10", "namespace": ""}])
     endpoint = store.seed([numbered(ROWS), odd.slice(0, 1)], metric="cosine")
@@ -80,6 +81,7 @@ def test_a_copy_with_a_record_twice_is_not_proven(store: MilvusServerHarness, se
     assert str(Ended(service, run)) == "proven"
 
 
+@pytest.mark.slow
 def test_a_key_whose_rows_are_in_two_namespaces_is_not_proven(store: MilvusServerHarness, service: Service) -> None:
     table = memory.COLLECTIONS["source"] = Table(3)
     table.append(numbered(9, namespace="a"))
