@@ -120,7 +120,7 @@ def missing_rule(missing: str) -> str:
 def findings(plan: Plan, collection: Collection, capabilities: Capabilities, batches: list[pa.RecordBatch]) -> list[Finding]:
     """Return what the sampled records tell of namespaces, ids and records that the target cannot hold."""
     rules = compile_transform(plan)
-    targets = [rules.route(batch if (mask := rules.routable(batch)) is None else batch.filter(pa.array(mask))) for batch in batches]
+    targets = [rules.placed(batch) for batch in batches]
     found = [*_routing(plan, routed(plan, batches), rules.names), *_unspellable(plan, capabilities, targets)]
     faults = [(batch, problem) for batch in targets for problem in problems(batch, capabilities, collection.metric) if problem.code not in _SAID_ELSEWHERE]
     if faults:

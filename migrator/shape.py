@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from migrator import preview
 from migrator.connectors import connector, opened_source
 from migrator.field_stats import sample_stats
@@ -13,6 +11,8 @@ from migrator.protocols import Shaping
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from migrator.model import Collection, Plan, SampleStats, TargetShape
 
 PREVIEW_RECORDS = 100
@@ -25,7 +25,7 @@ def target_shape(plan: Plan, collection: Collection, batches: list[pa.RecordBatc
     if not isinstance(store, Shaping):
         return None
     rules = compile_transform(plan)
-    routed = [rules.route(batch if (mask := rules.routable(batch)) is None else batch.filter(pa.array(mask))) for batch in batches]
+    routed = [rules.placed(batch) for batch in batches]
     stats = sample_stats(routed)
     return store.shape(plan.target, plan, collection, stats, routed), stats
 

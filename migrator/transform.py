@@ -109,6 +109,14 @@ class Transform:
         mask[[problem.row for problem in problems]] = False
         return mask
 
+    def expected(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the records that count as they should be in the target: selected, those without a place there left out, routed."""
+        return self.placed(self.selected(batch))
+
+    def placed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that have a place in the target, routed."""
+        return self.route(batch if (mask := self.routable(batch)) is None else batch.filter(pa.array(mask)))
+
     def route(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with every record's id and namespace in the target; rows that are not ``routable`` keep what they had."""
         if self.unstamps:
@@ -132,8 +140,7 @@ class Transform:
 
     def look_up(self, fetch: Fetch, ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
         """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, routed. ``fetch`` is the source's, ``dimension`` too."""
-        found = self.originals(fetch, ids, namespaces, dimension)
-        return self.route(found if (mask := self.routable(found)) is None else found.filter(pa.array(mask)))
+        return self.placed(self.originals(fetch, ids, namespaces, dimension))
 
     def originals(self, fetch: Fetch, ids: Sequence[str], namespaces: Iterable[str], dimension: int) -> pa.RecordBatch:
         """Return the records of a source's ``namespaces`` that get one of the target's ``ids``, as the source has them."""

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+    from migrator.ledger.checkpoint import SplitProgress
     from migrator.ledger.database import Ledger
     from migrator.ledger.runs import Lease
     from migrator.model import OnDuplicate
 
 SPLIT = "duplicates"
 """The pseudo-split whose single checkpoint moves unequal duplicates from the duplicates to the rejected."""
+
+
+def source_splits(ledger: Ledger, run: str) -> list[SplitProgress]:
+    """Return the run's splits of its source in order, without the pseudo-split."""
+    return [where for where in progress.splits(ledger, run) if where.split.id != SPLIT]
 
 
 def resolve(ledger: Ledger, lease: Lease, *, policy: OnDuplicate) -> None:

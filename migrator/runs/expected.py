@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from migrator import duplicates, staging
-from migrator.ledger import progress
-from migrator.ledger.duplicates import SPLIT
+from migrator.ledger.duplicates import source_splits
 from migrator.model import Chunk
 from migrator.pipeline.copy import read_patiently
 from migrator.pipeline.prepare import Rules, prepare
@@ -79,7 +78,7 @@ class Expected:
 
     def _scanned(self, place: int, wanted: set[str], namespace: str) -> Iterator[Prepared]:
         attempt = self.attempt
-        splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
+        splits = [where.split for where in source_splits(attempt.ledger, attempt.run)]
         for chunk in read_patiently(self.source, splits[place], None, _READ_RECORDS, stop=attempt.stop, log=attempt.log):
             prepared = _only(prepare(chunk, place, self.rules), wanted, namespace)
             if len(prepared.batch):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from migrator.connectors import connector
 from migrator.ledger import progress
-from migrator.ledger.duplicates import SPLIT
+from migrator.ledger.duplicates import source_splits
 from migrator.model import Selection
 from migrator.pipeline.prepare import prepare
 from migrator.pipeline.write import named
@@ -42,6 +42,11 @@ _SLOW_LOOKUPS = 2_000
 """Of a store that goes through its records for every look-up: four times, then."""
 
 
+def rows_at_once(dimension: int) -> int:
+    """Return how many rows with vectors of ``dimension`` are read in one chunk by what only looks at them."""
+    return max(1, min(READ_RECORDS, _CHUNK_BYTES // (4 * max(1, dimension))))
+
+
 @dataclass(frozen=True)
 class Opened:
     """A collection that is open, and what of it counts."""
@@ -58,7 +63,7 @@ def source_side(at: Opened, rules: Rules) -> Side:
     """Return the side of what a run copied: the source, by the run's rules, less what the store refused."""
     attempt = at.attempt
     refused = progress.refused(attempt.ledger, attempt.run)
-    splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
+    splits = [where.split for where in source_splits(attempt.ledger, attempt.run)]
 
     def content(chunk: Chunk, split_position: int) -> Content:
         prepared = prepare(chunk, split_position, rules)
@@ -80,15 +85,9 @@ def source_side(at: Opened, rules: Rules) -> Side:
 def whole_side(at: Opened, transform: Transform) -> Side:
     """Return the side of a collection as it is, seen through ``transform``."""
 
-    def chosen(batch: pa.RecordBatch) -> pa.RecordBatch:
-        batch = transform.selected(batch)
-        if (mask := transform.routable(batch)) is not None:
-            batch = batch.filter(pa.array(mask))
-        return transform.route(batch)
-
     def content(chunk: Chunk, split_position: int) -> Content:
         del split_position
-        return chosen(chunk.batch), None
+        return transform.expected(chunk.batch), None
 
     def unroutable(chunk: Chunk) -> list[Rejected]:
         batch = transform.selected(chunk.batch)
@@ -97,7 +96,7 @@ def whole_side(at: Opened, transform: Transform) -> Side:
     def repeated() -> Iterator[pa.RecordBatch]:
         for keys in at.attempt.patiently("counting the records of each id", lambda: _repeated(at)):
             for namespace in keys.column("namespace").unique().to_pylist():
-                yield from _shown_and_not(keys.filter(pc.equal(keys.column("namespace"), namespace)), namespace, at.source, chosen)
+                yield from _shown_and_not(keys.filter(pc.equal(keys.column("namespace"), namespace)), namespace, at.source, transform.expected)
 
     def splits() -> list[Split]:
         return at.attempt.patiently("splitting a collection", lambda: list(at.source.splits(Selection(), at.attempt.plan.workers)))
@@ -112,8 +111,7 @@ def _scoped(at: Opened, side: Side, splits: Callable[[], Sequence[Split]]) -> Si
     reading = _reading(at, found, splits)
     quick = connector(at.endpoint.connector).capabilities(at.endpoint).quick_lookups
     lookups = 0 if side.named is None or at.scope.tolerance.most else _QUICK_LOOKUPS if quick else 0 if at.scope.sample else _SLOW_LOOKUPS
-    records = max(1, min(READ_RECORDS, _CHUNK_BYTES // (4 * max(1, found.dimension))))
-    side = replace(side, splits=reading.splits, records=records, lookups=lookups, ids_only=at.scope.level == "ids", reading=reading)
+    side = replace(side, splits=reading.splits, records=rows_at_once(found.dimension), lookups=lookups, ids_only=at.scope.level == "ids", reading=reading)
     return eased(side, at.scope.tolerance)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from migrator.digest import NamespaceDigest, fingerprint, hash_rows, merge, namespace_digests
 from migrator.executors import local
@@ -16,25 +15,23 @@ from migrator.model import Mapping, Selection
 from migrator.pipeline.copy import read_patiently
 from migrator.protocols import KeyScanner
 from migrator.records import matrix
-from migrator.runs.proof_sides import routed_fetch
+from migrator.runs.proof_sides import routed_fetch, rows_at_once
 from migrator.runs.prove import as_it_is
 from migrator.transform import compile_transform
 from migrator.verify.search.queries import Query
 from migrator.verify.search.sample import Sampler
+from migrator.verify.sides import LOOKED_UP
 
 if TYPE_CHECKING:
     from collections import abc
     from collections.abc import Callable, Sequence
 
-    from migrator.model import Collection, Plan, Split
+    import pyarrow as pa
+
+    from migrator.model import Plan, Split
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
     from migrator.transform import Transform
-
-READ_RECORDS = 10_000
-_READ_BYTES = 8 << 20
-"""Of vectors in a chunk: several are held at once."""
-_LOOKED_UP = 500
 
 
 @dataclass(frozen=True)
@@ -51,20 +48,12 @@ class Reading:
     """All namespaces of the run's, also those that are not asked in."""
     fetch: Callable[[Sequence[str], str], pa.RecordBatch]
     """Looks records up by the ids and namespace they have in the target."""
-
-    rows: int = READ_RECORDS
+    rows: int
     """Read at once."""
 
     @property
     def records(self) -> int:
         return sum(self.counts.values())
-
-    def chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return those of the side's records that the run is about, as they are named in the target."""
-        batch = self.rules.selected(batch)
-        if (mask := self.rules.routable(batch)) is not None:
-            batch = batch.filter(pa.array(mask))
-        return self.rules.route(batch)
 
     def each(self, attempt: Attempt, visit: Callable[[pa.RecordBatch], None]) -> None:
         """Call ``visit`` with all records, from several threads, one at a time; ends the attempt here if it was asked to stop."""
@@ -72,7 +61,7 @@ class Reading:
 
         def one(split: Split) -> None:
             for chunk in read_patiently(self.opened, split, None, self.rows, stop=attempt.stop, log=attempt.log):
-                batch = self.chosen(chunk.batch)
+                batch = self.rules.expected(chunk.batch)
                 with lock:
                     visit(batch)
                 attempt.on_rows(chunk.scanned)
@@ -96,8 +85,8 @@ class Reading:
 
     def _looked_up(self, attempt: Attempt, namespace: str, ids: Sequence[str]) -> list[Query]:
         found: dict[str, np.ndarray] = {}
-        for start in range(0, len(ids), _LOOKED_UP):
-            part = ids[start : start + _LOOKED_UP]
+        for start in range(0, len(ids), LOOKED_UP):
+            part = ids[start : start + LOOKED_UP]
             batch = attempt.patiently("reading the sample", lambda part=part: self.fetch(part, namespace))  # type: ignore[misc]
             found |= zip(batch.column("id").to_pylist(), matrix(batch), strict=True)
         return [Query(name, found[name].copy(), namespace) for name in ids if name in found and np.isfinite(found[name]).all()]
@@ -127,7 +116,7 @@ def of_target(attempt: Attempt, target: Source, kind: str, namespaces: tuple[str
     found = attempt.patiently("looking at the target", target.describe)
     known = {name: count for name, count in found.namespaces.items() if count and (whole is None or name in whole)}
     counts = {name: count for name, count in known.items() if scope is None or name in scope}
-    return Reading("target", target, rules, _splits(attempt, target, scope), counts, known, routed_fetch(target, rules), _rows(found))
+    return Reading("target", target, rules, _splits(attempt, target, scope), counts, known, routed_fetch(target, rules), rows_at_once(found.dimension))
 
 
 def of_source(attempt: Attempt, source: Source, known: abc.Mapping[str, int], namespaces: tuple[str, ...] | None) -> Reading:
@@ -140,11 +129,7 @@ def of_source(attempt: Attempt, source: Source, known: abc.Mapping[str, int], na
     if namespaces is not None:
         counts = {name: count for name, count in counts.items() if name in namespaces}
         read = sorted({origin for name in namespaces for origin in rules.names.origins(name, read)})
-    return Reading("source", source, rules, _splits(attempt, source, tuple(read)), counts, every, routed_fetch(source, rules), _rows(found))
-
-
-def _rows(found: Collection) -> int:
-    return max(100, min(READ_RECORDS, _READ_BYTES // (4 * max(1, found.dimension))))
+    return Reading("source", source, rules, _splits(attempt, source, tuple(read)), counts, every, routed_fetch(source, rules), rows_at_once(found.dimension))
 
 
 def _routed(plan: Plan, found: abc.Mapping[str, int]) -> dict[str, int]:

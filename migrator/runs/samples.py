@@ -58,10 +58,7 @@ def of_source(ledger: Ledger, run: str, plan: Plan, records: int) -> Vectors:
         for place, wanted in _shared(list(_places(ledger, run, plan, source)), records):
             here: Vectors = {}
             for batch in _batches(source, place, wanted):
-                batch = rules.selected(batch)  # noqa: PLW2901 (the same rows, fewer)
-                if (mask := rules.routable(batch)) is not None:
-                    batch = batch.filter(pa.array(mask))  # noqa: PLW2901
-                here |= dict(_named(rules.route(batch)))
+                here |= dict(_named(rules.expected(batch)))
                 if len(here) >= wanted:
                     break
             found |= dict(islice(here.items(), wanted))

@@ -16,7 +16,7 @@ from migrator.existing import existing_collection
 from migrator.failpoints import failpoint
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
-from migrator.ledger.duplicates import SPLIT
+from migrator.ledger.duplicates import source_splits
 from migrator.pipeline.copy import Job, copy_split
 from migrator.pipeline.prepare import Rules
 from migrator.pipeline.window import Window
@@ -142,7 +142,7 @@ def _repeats(attempt: Attempt, source: Source, *, ids_only: bool) -> duplicates.
     if (known := duplicates.Repeats.load(kept, ids_only=ids_only)) is not None:
         return known
     attempt.log("info", "looking for ids that occur more than once")
-    splits = [where.split for where in progress.splits(attempt.ledger, attempt.run) if where.split.id != SPLIT]
+    splits = [where.split for where in source_splits(attempt.ledger, attempt.run)]
     last = attempt.plan.on_duplicate == "last"
     scan = duplicates.Scan(attempt.folder / "keys", last, ids_only, attempt.stop, attempt.poll, attempt.patiently)
     transform = compile_transform(attempt.plan)
@@ -185,7 +185,7 @@ def copy_splits(
     """Copy what is left of every split. Ends the attempt here if it was asked to stop."""
     attempt.rejected_before = attempt.rejected = progress.counts(attempt.ledger, attempt.run).rejected
     job = dataclasses.replace(_job(attempt, source, rules, write), after_commit=after_commit)
-    waiting = [where for where in progress.splits(attempt.ledger, attempt.run) if not where.done and where.split.id != SPLIT]
+    waiting = [where for where in source_splits(attempt.ledger, attempt.run) if not where.done]
     try:
         local.run(lambda where: copy_split(job, where), waiting, workers=attempt.plan.workers, stop=attempt.stop, poll=attempt.poll)
     except TransientError:
