@@ -65,8 +65,11 @@ class Reading:
 
 
 def begin(path: Path | None, same: Mapping[str, Any], splits: Callable[[], Sequence[Split]]) -> Reading:
-    """Return the reading that ``path`` kept, if the collection is the ``same``, else a new one over ``splits()``."""
-    kept = _load(path, same) if path is not None else None
+    """Return the reading that ``path`` kept, if the collection is the ``same``, else a new one over ``splits()``.
+
+    A store without a version cannot tell that nothing was changed since, so what was read of it before counts for nothing.
+    """
+    kept = _load(path, same) if path is not None and same.get("version") else None
     return kept or Reading(list(splits()), path, same)
 
 
