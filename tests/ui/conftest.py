@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import ENTRY
 from migrator.service import PlanOptions, Service
 from ui import state
 
-ENTRY = Path(__file__).parents[2] / "ui" / "main.py"
 RECORDS, DIMENSION = 300, 8
 
 
