@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZES = ((1_000_000, 128), (200_000, 768))
+COPIES = (*((*size, ("parquet", "numpy")) for size in SIZES), (100_000, 128, ("milvus",)), (50_000, 768, ("milvus",)))
 CHANGED = 10
 
 
@@ -55,17 +56,18 @@ def _against_reading(pair: tuple[Path, Path], folder: Path, rounds: int) -> dict
 def while_copying(folder: Path, scale: float, rounds: int) -> dict[str, Any]:
     """Copies of a Faiss file with digests against the same copies with every hash a 0: what the digests of the first side of the proof cost."""
     results: dict[str, Any] = {}
-    for size, dimension in SIZES:
+    for size, dimension, kinds in COPIES:
         records = int(size * scale)
         index = folder / f"copied-{records}.index"
         make_flat_index(index, records, dimension)
-        for kind in ("parquet", "numpy"):
+        for kind in kinds:
             taken: dict[str, list[dict[str, float]]] = {"digests": [], "none": []}
             for number in range(rounds):
                 for how, said in taken.items():
-                    target = folder / f"{kind}-{how}-{number}"
-                    said.append(measure.run(["-m", "bench.proving", "copy", f"faiss:{index}", f"{kind}:{target}", how], environment(folder)).said)
-                    shutil.rmtree(target)
+                    place = folder / f"{kind}-{how}-{number}.db"
+                    target = f"milvus:copied?uri={place}" if kind == "milvus" else f"{kind}:{place}"
+                    said.append(measure.run(["-m", "bench.proving", "copy", f"faiss:{index}", target, how], environment(folder)).said)
+                    shutil.rmtree(place)
             results |= {f"{records}x{dimension}_{kind}_{name}": value for name, value in _cost(taken).items()}
         index.unlink()
     return results

@@ -53,6 +53,7 @@ def compared(server):
     return run
 
 
+@pytest.mark.slow
 def test_differences_down_to_the_record(visit, compared):
     page = visit(theme="dark")
     page.open(f"verify?run={compared}")
@@ -77,6 +78,7 @@ def test_differences_down_to_the_record(visit, compared):
     assert page.tab.locator('[data-testid="stMain"] a[href*="evil"], [data-testid="stMain"] img[src*="evil"]').count() == 0
 
 
+@pytest.mark.slow
 def test_on_a_phone(visit, compared):
     page = visit(width=390, height=844)
     for path, title in (("", "Connect"), ("plan", "Plan"), ("run", "Run"), ("export", "Export"), (f"verify?run={compared}", "Verify")):

@@ -5,6 +5,7 @@ import pytest
 pytestmark = [pytest.mark.browser]
 
 
+@pytest.mark.slow
 def test_from_pods_to_serverless_followed_and_cut_over(visit):
     page = visit()
     page.open()

@@ -20,6 +20,7 @@ import pytest
 from migrator.cli import main
 from migrator.connectors import memory
 from migrator.service import PlanOptions, Service
+from tests.parameters import rest_slow
 from tests.unit.batches import batch_of, numbered
 
 ROOT = Path(__file__).parents[2]
@@ -382,7 +383,7 @@ def running(home: Path) -> str:
     raise AssertionError("nothing was copied in time")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", rest_slow([signal.SIGTERM, signal.SIGINT]))
 def test_a_signal_ends_with_130_and_the_run_can_be_resumed(run, home, number):
     process = started("copy", "memory:s", "memory:t?delay_ms=50", "--batch", "10", "--workers", "1", "--json")
     made = running(home)

@@ -120,6 +120,7 @@ def test_status_and_runs_do_not_change(made, capsys):
     assert (status["status"], status["progress"], status["error"]) == ("proven", 1.0, None)
 
 
+@pytest.mark.slow
 def test_killed_just_after_its_end_the_result_is_there_and_the_run_what_it_was(tmp_path):
     index = faiss.IndexFlatL2(8)
     index.add(np.random.default_rng(1).standard_normal((300, 8), dtype=np.float32))

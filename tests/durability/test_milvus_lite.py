@@ -90,6 +90,7 @@ def kill(tmp_path: Path, source: tuple[str, Rows], kills: int) -> None:
         print(f"{forks.kills} kills: {forks.where}")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_killed_now_and_then_parquet_to_milvus_lite(tmp_path, source):
     kill(tmp_path, source, 6)
 

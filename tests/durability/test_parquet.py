@@ -105,7 +105,7 @@ def kill(tmp_path: Path, source: tuple[str, Rows], connectors: tuple[str, ...], 
 
 
 def test_killed_now_and_then_parquet_to_parquet(tmp_path, parquet_source):
-    kill(tmp_path, parquet_source, ("parquet",), 20)
+    kill(tmp_path, parquet_source, ("parquet",), 8)
 
 
 @pytest.mark.slow

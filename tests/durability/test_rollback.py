@@ -76,7 +76,8 @@ def back_and_forth(forks, folder: Path, dice: random.Random, kills: int, *, foll
     assert target.content() == before
 
 
-@pytest.mark.parametrize("follow", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("follow", [False, True])
 def test_taken_back_after_kills(forks, tmp_path, follow):
     dice, done = dice_of_the_day(), forks.kills
     for number in range(4):

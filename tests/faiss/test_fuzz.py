@@ -64,6 +64,7 @@ def test_the_corpus_itself_is_read_or_refused_by_name(tmp_path, seeds, canary):
     assert refused == {"PQ4x4fs", "IVF4,PQ4x4fs", "IVF4,FlatDedup", "IVF4,RaBitQ", "ITQ4,LSH", "OnDisk"}
 
 
+@pytest.mark.slow
 def test_a_hundred_damaged_files(tmp_path, seeds, canary):
     found = fuzz(tmp_path, seeds, canary, 100, SEED)
     assert {one.verdict for one in found} == {"read", "refused"}

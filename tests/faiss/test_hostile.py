@@ -23,6 +23,7 @@ from migrator.model import Selection
 from tests.faiss.reading import opened, read_all, seed, vectors
 from tests.faiss.stores import document, pickled
 from tests.faiss.watching import watched
+from tests.parameters import rest_slow
 
 
 def on_disk_index(folder: Path, lists: Path) -> bytes:
@@ -127,7 +128,7 @@ def test_what_is_no_index_is_said_in_one_sentence(tmp_path, content):
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IDMap,Flat", "IDMap2,Flat", "IVF4,Flat", "HNSW8,Flat", "SQ8", "IVF4,SQ8", "PCA8,Flat"])
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", rest_slow([0.9, 0.999, 0.01, 0.3], 2))
 def test_truncated_files_are_refused(tmp_path, kind, share):
     path = seed(tmp_path / "a.index", kind, vectors(100), np.arange(100) if kind.startswith("IDMap") else None)
     os.truncate(path, int(path.stat().st_size * share))

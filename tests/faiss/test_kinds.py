@@ -12,6 +12,7 @@ from migrator.connectors import faiss as connector
 from migrator.endpoints import parse
 from migrator.errors import ConfigError, UnreadableSourceError
 from tests.faiss.reading import by_id, opened, read_all, seed, vectors
+from tests.parameters import rest_slow
 
 COUNT = 700
 DATA = Path(__file__).parents[1] / "data"
@@ -27,7 +28,7 @@ LOSSY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("metric", [faiss.METRIC_L2, faiss.METRIC_INNER_PRODUCT])
+@pytest.mark.parametrize("metric", rest_slow([faiss.METRIC_L2, faiss.METRIC_INNER_PRODUCT]))
 @pytest.mark.parametrize("kind", EXACT + EXACT_WITH_IDS)
 def test_exact_kinds_are_read_bit_for_bit(tmp_path, kind, metric):
     values = vectors(COUNT)
@@ -43,7 +44,7 @@ def test_exact_kinds_are_read_bit_for_bit(tmp_path, kind, metric):
     assert collection.metric == ("euclidean" if metric == faiss.METRIC_L2 else "dotproduct")
 
 
-@pytest.mark.parametrize(("kind", "error"), LOSSY.items())
+@pytest.mark.parametrize(("kind", "error"), rest_slow(LOSSY.items(), 8))
 def test_lossy_kinds_are_decoded_row_by_row_and_said_to_be_lossy(tmp_path, kind, error):
     values = vectors(COUNT)
     ids = np.random.default_rng(4).permutation(COUNT) + 50 if "IVF" in kind or "IDMap" in kind else None
@@ -58,7 +59,7 @@ def test_lossy_kinds_are_decoded_row_by_row_and_said_to_be_lossy(tmp_path, kind,
     assert not collection.lossless
 
 
-@pytest.mark.parametrize("kind", ["IVF8,SQ8", "IVF8,PQ8x4", "IVF8,RQ4x4", "PRQ2x2x4", "PCA8,IVF8,SQ8", "OPQ4_16,IVF8,PQ4x4"])
+@pytest.mark.parametrize("kind", rest_slow(["IVF8,SQ8", "PRQ2x2x4", "IVF8,PQ8x4", "IVF8,RQ4x4", "PCA8,IVF8,SQ8", "OPQ4_16,IVF8,PQ4x4"], 2))
 def test_decoding_agrees_with_faiss_reconstructing(tmp_path, kind):
     values = vectors(300)
     seed(tmp_path / "a.index", kind, values)

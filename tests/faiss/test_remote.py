@@ -192,6 +192,7 @@ def failure(text: str) -> MigratorError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said_of_the_address(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("X_WRONG", "wrong")
     whole = seed(tmp_path / "a.index", "Flat", vectors(50)).read_bytes()

@@ -13,6 +13,7 @@ import pytest
 from migrator.errors import ConfigError, MigratorError, UnreadableSourceError
 from migrator.model import Selection
 from tests.faiss.reading import opened, read_all, seed, vectors
+from tests.parameters import rest_slow
 
 COUNT = 10
 NAMES = [f"doc-{row}é" for row in range(COUNT)]
@@ -76,7 +77,7 @@ def test_a_missing_sidecar_is_named(tmp_path, index, option, suffix):
 
 
 @pytest.mark.parametrize("option", ["ids", "metadata"])
-@pytest.mark.parametrize("suffix", ["npy", "json", "csv", "parquet", "jsonl", "xlsx"])
+@pytest.mark.parametrize("suffix", rest_slow(["npy", "json", "csv", "parquet", "jsonl", "xlsx"], 4))
 @pytest.mark.parametrize(
     "content",
     [

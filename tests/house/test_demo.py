@@ -22,6 +22,7 @@ def demo(home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_proves_the_copy_and_both_sides_answer_alike_twice(tmp_path: Path) -> None:
     for _ in range(2):

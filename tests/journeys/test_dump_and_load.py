@@ -89,6 +89,7 @@ def cli(tmp_path, milvus_server):
     return run
 
 
+@pytest.mark.slow
 def test_a_migration_yaml_is_converted_dumped_and_loaded(cli, config, milvus_server, tmp_path):
     name, path = config
     converted = cli("convert", str(path), "-o", "plan.yaml")

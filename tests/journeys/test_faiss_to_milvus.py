@@ -12,6 +12,7 @@ import pytest
 from pymilvus import MilvusClient
 
 from migrator.cli import main
+from tests.parameters import rest_slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ KINDS: dict[str, tuple[Callable[[], faiss.Index], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", rest_slow(KINDS, 2))
 def test_copied_bit_by_bit_and_proven(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MIGRATOR_HOME", str(tmp_path / "home"))
     build, ids = KINDS[kind]

@@ -9,6 +9,7 @@ import pytest
 
 from migrator.model import Follow
 from migrator.service import PlanOptions
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import account, rows, service
 from tests.runs.test_steering import until
 
@@ -40,7 +41,7 @@ class Traffic:
         self.thread.join()
 
 
-@pytest.mark.parametrize("stamp", [False, True])
+@pytest.mark.parametrize("stamp", rest_slow([False, True]))
 def test_followed_under_traffic_and_cut_over(account, service, stamp):
     account.create("a")
     for namespace in NAMESPACES:

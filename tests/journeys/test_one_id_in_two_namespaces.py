@@ -12,6 +12,7 @@ import pytest
 from pymilvus import MilvusClient
 
 from migrator.cli import main
+from tests.parameters import rest_slow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def stored(path: Path) -> dict[str, str]:
         return {row["id"]: row["namespace"] for row in client.query("c", filter="", output_fields=["id", "namespace"], limit=100)}
 
 
-@pytest.mark.parametrize("rule", [["--on-conflict", "skip"], ["--new-only"], ["--on-conflict", "fail"]])
+@pytest.mark.parametrize("rule", rest_slow([["--new-only"], ["--on-conflict", "skip"], ["--on-conflict", "fail"]]))
 def test_the_record_of_the_other_namespace_stays(rule: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MIGRATOR_HOME", str(tmp_path / "home"))
     target = f"milvus:c?uri={tmp_path}/x.db"

@@ -55,6 +55,7 @@ def proven(service, source, target, **options):
     return service.result(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", RARELY)
 def test_there_and_back_again(full, service, collection, mode):
     told = proven(service, "pinecone:a", collection(mode))

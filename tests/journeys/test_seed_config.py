@@ -19,6 +19,7 @@ import pytest
 from pinecone import Pinecone, RetryConfig
 
 from migrator.cli import main
+from migrator.connectors import pinecone
 from migrator.local_pinecone.server import running
 from migrator.service import Service
 
@@ -150,7 +151,8 @@ def test_converted_it_does_the_same(indexes, monkeypatch, capsys):
     assert indexes.counts("serverless") == {"a": 30}
 
 
-def test_keys_in_the_file_are_kept_in_memory_only(indexes, run, tmp_path):
+def test_keys_in_the_file_are_kept_in_memory_only(indexes, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(pinecone, "SETTLING_SECONDS", 0.0)  # the local service shows at once what is written
     indexes.create("pods")
     indexes.fill("pods", rows(30), "en")
     config = {**KEYS, "source_index": "pods", "target_index": "new", "source_namespace": "en", "target_namespace": "english", "create_target": True}

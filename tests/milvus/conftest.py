@@ -19,7 +19,7 @@ def lite(tmp_path: Path) -> MilvusLiteHarness:
 
 
 @pytest.fixture(
-    params=["engine", "grpc", pytest.param("server", marks=[pytest.mark.server, pytest.mark.slow])],
+    params=["engine", pytest.param("grpc", marks=pytest.mark.slow), pytest.param("server", marks=[pytest.mark.server, pytest.mark.slow])],
 )
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MilvusLiteHarness | MilvusServerHarness:
     """Milvus Lite through its engine, Milvus Lite as if its engine were hidden, and a real server."""

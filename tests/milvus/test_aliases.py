@@ -107,6 +107,7 @@ def test_a_new_alias_is_made_and_taken_back(service: Service, store: Store) -> N
     assert service.status(run)["aliases"][live]["back"] is True
 
 
+@pytest.mark.slow
 def test_an_alias_is_moved_and_back_and_the_application_changes_nothing(service: Service, store: Store) -> None:
     """The old collection is read through the alias, as the application does."""
     source, target, live = seeded(store, 7), store.new_target(), fresh()

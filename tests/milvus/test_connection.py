@@ -26,6 +26,7 @@ from migrator.service import Service
 from tests.certificates import make_certificates
 from tests.contract.milvus_harness import MilvusLiteHarness, MilvusServerHarness
 from tests.milvus.test_roundtrip import DIMENSION, read, write
+from tests.parameters import rest_slow
 from tests.servers import start_milvus
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("pki"))
 
 
-@pytest.fixture(scope="session", params=["one way", "mutual"])
+@pytest.fixture(scope="session", params=rest_slow(["mutual", "one way"]))
 def tls_server(request: pytest.FixtureRequest, s3_server: S3Server, certificates: Certificates) -> Iterator[tuple[MilvusServer, bool]]:
     """A Milvus 2.3.5 that speaks TLS only, and whether it asks its clients for certificates; it runs beside ``milvus_server``."""
     folder, mutual = Path(tempfile.mkdtemp(prefix="vm-milvus-tls-")), request.param == "mutual"

@@ -59,6 +59,7 @@ def test_repeated_keys_are_named_exactly(store: MilvusServerHarness) -> None:
     assert len(repeated(endpoint)) == ROWS - 20 + 3
 
 
+@pytest.mark.slow
 def test_a_copy_with_a_record_twice_is_not_proven(store: MilvusServerHarness, service: Service) -> None:
     table = memory.COLLECTIONS["source"] = Table(3)
     table.append(numbered(50))

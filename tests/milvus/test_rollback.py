@@ -16,6 +16,7 @@ from migrator.errors import ConfigError
 from migrator.runs import proof_sides
 from migrator.service import PlanOptions, Service
 from tests.contract.milvus_harness import KEY, MilvusLiteHarness, MilvusServerHarness
+from tests.parameters import rest_slow
 from tests.unit.batches import batch_of, numbered
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def roll_back(service: Service, run: str) -> dict[str, Any]:
     return status["rolled_back"]
 
 
-@pytest.mark.parametrize("mode", ["partition_key", "partition", "collection"])
+@pytest.mark.parametrize("mode", rest_slow(["partition_key", "partition", "collection"], 2))
 def test_a_collection_the_run_made_is_dropped(store, service, source, mode):
     target = f"{store.new_target()}&namespace_mode={mode}"
     run = copy(service, source, target)
@@ -149,6 +150,7 @@ def test_repair(store, service, source):
     assert digest(store, target) == before
 
 
+@pytest.mark.slow
 def test_an_alias_the_run_moved_goes_back_first(store, service, source):
     target = store.new_target()
     run = copy(service, source, target)

@@ -94,6 +94,7 @@ def by_id(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any
 
 
 @pytest.mark.parametrize("mode", ["", "&namespace_mode=partition", "&namespace_mode=collection"])
+@pytest.mark.parametrize("store", ["engine", "grpc", pytest.param("server", marks=[pytest.mark.server, pytest.mark.slow])], indirect=True)
 def test_comes_back_exactly(store: MilvusLiteHarness | MilvusServerHarness, mode: str) -> None:
     batch = batch_of(["", "en", "d e"])
     endpoint = store.new_target() + mode

@@ -19,6 +19,7 @@ from migrator.connectors.parquet.pages import longest_entry, pages
 from migrator.errors import ConfigError, UnreadableSourceError
 from migrator.model import Selection
 from tests.contract.kit import read_all, source_of
+from tests.parameters import rest_slow
 
 ROOT = Path(__file__).parents[2]
 READ = """
@@ -55,7 +56,7 @@ def repeated_text(path: Path) -> None:
     pq.write_table(table, path, compression="zstd", store_schema=False)
 
 
-@pytest.mark.parametrize("bomb", [long_row, repeated_text])
+@pytest.mark.parametrize("bomb", rest_slow([repeated_text, long_row]))
 def test_a_small_file_of_gigabytes_is_refused_in_little_memory(tmp_path, bomb):
     path = tmp_path / "bomb.parquet"
     bomb(path)

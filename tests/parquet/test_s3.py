@@ -20,6 +20,7 @@ from migrator.errors import MigratorError, PermanentError, RunBusyError, Transie
 from migrator.service import PlanOptions
 from tests.contract.kit import collection_of, comparable, plan_to, read_all, rows_of, source_of, target_of
 from tests.contract.parquet_harness import ParquetBucketHarness
+from tests.parameters import rest_slow
 from tests.parquet.test_target import BATCHES, CHILD, ROOT
 from tests.runs.conftest import collections, seed, service
 from tests.unit.batches import numbered
@@ -75,6 +76,7 @@ def test_no_such_bucket(bucket):
     assert "no-such-bucket" in error.message
 
 
+@pytest.mark.slow
 def test_nobody_listens(bucket):
     error = failure(bucket.new_target().replace(bucket.server.endpoint, "http://127.0.0.1:9"))
     assert (type(error), error.code) == (TransientError, "unreachable")
@@ -101,7 +103,8 @@ def test_nothing_looks_whole_before_finish_and_nothing_is_left_after(bucket):
 
 
 @pytest.mark.parametrize(
-    ("point", "hits"), [("dataset.part_staged", 2), ("dataset.publication_written", 1), ("dataset.file_moved", 2), ("dataset.manifest_written", 1)]
+    ("point", "hits"),
+    rest_slow([("dataset.file_moved", 2), ("dataset.part_staged", 2), ("dataset.publication_written", 1), ("dataset.manifest_written", 1)]),
 )
 def test_killed_and_resumed(bucket, point, hits):
     text = bucket.new_target()

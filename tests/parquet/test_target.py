@@ -18,6 +18,7 @@ import pytest
 from migrator.errors import ConfigError, PermanentError, PlanError, RejectedRecordsError, UnreadableSourceError
 from migrator.model import Endpoint, Plan
 from tests.contract.kit import collection_of, comparable, plan_to, read_all, rows_of, source_of, target_of
+from tests.parameters import rest_slow
 from tests.unit.batches import batch_of, numbered
 
 ROOT = Path(__file__).parents[2]
@@ -120,14 +121,17 @@ def test_nothing_looks_whole_before_finish(export, read):
 
 @pytest.mark.parametrize(
     ("point", "hits"),
-    [
-        ("dataset.file_staged", 3),
-        ("dataset.part_staged", 2),
-        ("dataset.publication_written", 1),
-        ("dataset.file_moved", 1),
-        ("dataset.file_moved", 4),
-        ("dataset.manifest_written", 1),
-    ],
+    rest_slow(
+        [
+            ("dataset.part_staged", 2),
+            ("dataset.file_moved", 4),
+            ("dataset.file_staged", 3),
+            ("dataset.publication_written", 1),
+            ("dataset.file_moved", 1),
+            ("dataset.manifest_written", 1),
+        ],
+        2,
+    ),
 )
 def test_killed_and_resumed(folder, read, point, hits):
     text = f"parquet:{folder}"

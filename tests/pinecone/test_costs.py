@@ -14,6 +14,7 @@ from migrator.errors import ConfigError
 from migrator.local_pinecone.engine import index, records
 from migrator.model import Follow, Move
 from migrator.service import PlanOptions
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import rows
 
 MILLION = 1_000_000
@@ -179,7 +180,7 @@ def test_the_estimate_is_what_a_copy_uses(full, service, used, options, there):
         assert used[unit] == pytest.approx(expected, rel=share), unit
 
 
-@pytest.mark.parametrize("changes", ["all", "new"])
+@pytest.mark.parametrize("changes", rest_slow(["new", "all"]))
 def test_the_estimate_is_what_a_pass_uses(full, service, used, changes):
     plan = service.plan("pinecone:a", "memory:b", PlanOptions(follow=Follow(interval=0.1, changes=changes)))
     (expected,) = (item["quantity"] for item in plan.estimate["cost"]["items"] if item["when"] == "pass" and item["unit"] == "read units")

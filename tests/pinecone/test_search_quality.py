@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from migrator.service import SearchOptions
+from tests.parameters import rest_slow
 
 
 def filled(account, metric="cosine") -> None:
@@ -29,8 +32,7 @@ def searched(service, run: str, **options):
     return found
 
 
-@pytest.mark.parametrize("metric", ["cosine", "dotproduct", "euclidean"])
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
+@pytest.mark.parametrize(("transport", "metric"), rest_slow(itertools.product(["grpc", "rest"], ["cosine", "dotproduct", "euclidean"]), 2))
 def test_from_index_to_index(account, service, copy, metric, transport):
     filled(account, metric)
     result = copy(f"pinecone:a?transport={transport}", f"pinecone:b?transport={transport}")
@@ -40,8 +42,7 @@ def test_from_index_to_index(account, service, copy, metric, transport):
     assert found["filter"] is not None
 
 
-@pytest.mark.parametrize("metric", ["cosine", "dotproduct", "euclidean"])
-@pytest.mark.parametrize("mode", ["partition_key", "partition", "collection"])
+@pytest.mark.parametrize(("mode", "metric"), rest_slow(itertools.product(["partition_key", "partition", "collection"], ["cosine", "dotproduct", "euclidean"])))
 def test_to_milvus(account, service, copy, tmp_path, metric, mode):
     filled(account, metric)
     result = copy("pinecone:a", f"milvus:things?uri={tmp_path}/a.db&index_type=FLAT&namespace_mode={mode}")

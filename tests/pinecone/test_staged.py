@@ -22,6 +22,7 @@ from migrator.service import PlanOptions, half
 from migrator.staging import load
 from migrator.staging.watch import Watch
 from tests.contract.parquet_harness import ACCESS_VARIABLE, SECRET_VARIABLE
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import rows
 from tests.pinecone.test_copy import as_expected
 from tests.runs.test_steering import until
@@ -201,12 +202,12 @@ def test_a_load_of_files_with_records_that_the_target_cannot_hold_loads_none(ful
 
 
 KILLED_AT = [
-    *("dataset.part_staged:2", "staging.files_complete", "staging.load_intended", "staging.load_started"),
-    *("staging.load_noted", "staging.load_done", "after_finish"),
+    *("dataset.part_staged:2", "staging.load_intended", "staging.load_started"),
+    *("staging.load_noted", "staging.files_complete", "staging.load_done", "after_finish"),
 ]
 
 
-@pytest.mark.parametrize("point", KILLED_AT)
+@pytest.mark.parametrize("point", rest_slow(KILLED_AT, 3))
 def test_killed_and_resumed_with_one_import(full, service, folder, reading, point):
     gate = threading.Event()
     reading(before=lambda _import: gate.wait(60))

@@ -61,10 +61,10 @@ def command(service, *words: str) -> subprocess.Popen:
     [
         ("grpc", "upsert", 1, signal.SIGTERM),
         ("grpc", "stats", 0, signal.SIGINT),
-        ("rest", "fetch", 3, signal.SIGTERM),
         *(
             pytest.param(*one, marks=pytest.mark.slow)
             for one in [
+                ("rest", "fetch", 3, signal.SIGTERM),
                 ("grpc", "fetch", 3, signal.SIGINT),
                 ("grpc", "list", 2, signal.SIGTERM),
                 ("grpc", "stats", 2, signal.SIGINT),

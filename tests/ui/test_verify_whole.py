@@ -1,5 +1,7 @@
 """The Verify page with everything real behind it: measured, repaired and rolled back by its own buttons."""
 
+import pytest
+
 from tests.ui.conftest import copied, goto, index, shown, within
 
 
@@ -30,6 +32,7 @@ def test_what_differs_is_repaired(app, service, differing):
     assert "Proven." in app.success[0].value
 
 
+@pytest.mark.slow
 def test_a_copy_is_taken_back(app, service, target, tmp_path):
     run = copied(service, index(tmp_path / "s"), target)
     goto(app, "verify")
