@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.durability.torture import torture, zygote
+from tests.parameters import rest_slow
 
 RECORDS, BATCH = 400, 20
 KILLS = ("read_back", "before_commit", "after_commit", "after_write", "read_back:3")
@@ -28,7 +29,7 @@ def job_of(source, folder, kind):
     return {"home": str(folder / "home"), "source": source, "target": target, "batch": BATCH, "workers": 1, "verify_batches": True}
 
 
-@pytest.mark.parametrize("kind", ["parquet", "numpy", "milvus"])
+@pytest.mark.parametrize("kind", rest_slow(["milvus", "parquet", "numpy"]))
 def test_a_kill_neither_loses_nor_doubles_a_count(source, tmp_path, kind):
     with zygote("parquet", kind) as forks:
         job = job_of(source, tmp_path, kind)
@@ -39,7 +40,7 @@ def test_a_kill_neither_loses_nor_doubles_a_count(source, tmp_path, kind):
     assert ended["verified"] == {"batches": RECORDS // BATCH, "records": RECORDS, "differences": 0}
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
+@pytest.mark.parametrize("seed", rest_slow(range(4)))
 def test_kills_at_random(source, tmp_path, seed):
     with zygote("parquet") as forks:
         ended = torture(forks, random.Random(seed), job_of(source, tmp_path, "parquet"), ("read_back",), ())

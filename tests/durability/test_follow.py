@@ -109,7 +109,8 @@ def dice_of_the_day() -> random.Random:
     return random.Random(seed)
 
 
-@pytest.mark.parametrize("stamp", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("stamp", [False, True])
 def test_killed_now_and_then_while_the_source_changes(forks, tmp_path, stamp):
     follow_through(forks, tmp_path, dice_of_the_day(), 8, stamp=stamp)
 

@@ -307,7 +307,7 @@ def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path):
         assert [record["metadata"] for record in read_all(source)] == [{"n": 2}, {"n": 1}]
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", rest_slow(["jsonl", "csv", "parquet"]))
 @pytest.mark.parametrize("kind", ["IDMap,Flat", "IVF1,Flat"])
 @pytest.mark.parametrize(
     ("given", "severity", "told"),

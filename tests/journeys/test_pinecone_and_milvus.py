@@ -9,6 +9,7 @@ import pytest
 from migrator.service import PlanOptions
 from tests.contract.milvus_harness import TOKEN_VARIABLE
 from tests.contract.parquet_harness import ACCESS_VARIABLE, SECRET_VARIABLE
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import account, rows, service
 
 __all__ = ["account", "service"]
@@ -73,7 +74,7 @@ def test_by_way_of_staged_files(full, service, collection, bucket, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("route", ["direct", pytest.param("staged", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("route", rest_slow(["direct", "staged"]))
 def test_one_id_in_two_namespaces_is_refused_unless_a_collection_each_keeps_them_apart(account, service, collection, bucket, route):
     """Milvus has a key once over all namespaces of a collection: the second record would replace the first."""
     account.create("a")

@@ -11,6 +11,7 @@ from migrator.connectors import memory
 from migrator.connectors.memory.table import Table
 from migrator.service import PlanOptions, Service
 from tests.contract.milvus_harness import MilvusServerHarness
+from tests.parameters import rest_slow
 from tests.runs.conftest import Ended
 from tests.unit.batches import numbered
 
@@ -30,7 +31,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     memory.COLLECTIONS.clear()
 
 
-@pytest.mark.parametrize("mode", ["partition_key", pytest.param("partition", marks=pytest.mark.slow), pytest.param("collection", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", rest_slow(["partition_key", "partition", "collection"]))
 def test_every_batch_is_found_as_it_was_written(milvus_server: MilvusServer, service: Service, mode: str) -> None:
     memory.COLLECTIONS["source"] = table = Table(3)
     table.append(numbered(300, namespace="a"))

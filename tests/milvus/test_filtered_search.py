@@ -74,6 +74,7 @@ def test_of_the_dynamic_field(store: MilvusLiteHarness | MilvusServerHarness) ->
         assert found(endpoint, filter_) == {name for name, metadata in RECORDS.items() if matches(metadata)}, filter_
 
 
+@pytest.mark.slow
 def test_of_typed_columns(store: MilvusLiteHarness | MilvusServerHarness) -> None:
     records = {f"r{n}": {"n": n, "s": "ab"[n % 2], "w": n / 2, "yes": n > 2} for n in range(6)}
     endpoint = seeded(store, records, 'fields={"n": "int64 not null", "s": "varchar(20) not null", "w": "double not null", "yes": "bool not null"}')

@@ -14,6 +14,7 @@ from migrator.endpoints import parse
 from migrator.errors import PlanError, RejectedRecordsError
 from migrator.model import Collection, Mapping, Plan, Selection
 from migrator.records import canonical_metadata, make_batch, to_dicts
+from tests.parameters import rest_slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +94,7 @@ def by_id(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any
     return {(row["namespace"], row["id"]): row for row in rows}
 
 
-@pytest.mark.parametrize("mode", ["", "&namespace_mode=partition", "&namespace_mode=collection"])
+@pytest.mark.parametrize("mode", rest_slow(["", "&namespace_mode=partition", "&namespace_mode=collection"], 2))
 @pytest.mark.parametrize("store", ["engine", "grpc", pytest.param("server", marks=[pytest.mark.server, pytest.mark.slow])], indirect=True)
 def test_comes_back_exactly(store: MilvusLiteHarness | MilvusServerHarness, mode: str) -> None:
     batch = batch_of(["", "en", "d e"])
@@ -165,7 +166,7 @@ def test_integer_keys(store: MilvusLiteHarness | MilvusServerHarness) -> None:
     assert [row["id"] for row in read(endpoint)] == [ids[1], "-5", "0", ids[-1]]
 
 
-@pytest.mark.parametrize("mode", ["", "&namespace_mode=partition", "&namespace_mode=collection"])
+@pytest.mark.parametrize("mode", rest_slow(["", "&namespace_mode=partition", "&namespace_mode=collection"]))
 def test_delete_takes_only_its_namespace(store: MilvusLiteHarness | MilvusServerHarness, mode: str) -> None:
     endpoint = store.new_target() + mode
     batch = batch_of(["a", "b"])

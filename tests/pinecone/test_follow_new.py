@@ -9,6 +9,7 @@ from migrator.connectors.pinecone.source import SAMPLED_RECORDS
 from migrator.local_pinecone.engine.index import Index
 from migrator.model import Follow
 from migrator.service import PlanOptions
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import rows
 from tests.runs.test_steering import until
 
@@ -57,7 +58,7 @@ def beyond_the_sample(fetched):
     return [one for one in fetched if one[0] == "a" and one not in sample]
 
 
-@pytest.mark.parametrize("options", [{}, {"target_namespace": "moved"}, {"id_encoding": "percent"}], ids=["as it is", "moved", "encoded"])
+@pytest.mark.parametrize("options", rest_slow([{"target_namespace": "moved"}, {}, {"id_encoding": "percent"}]))
 def test_a_pass_fetches_only_what_is_new(account, service, fetched, options):
     account.create("a")
     account.fill("a", rows(400))

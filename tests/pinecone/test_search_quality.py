@@ -32,7 +32,7 @@ def searched(service, run: str, **options):
     return found
 
 
-@pytest.mark.parametrize(("transport", "metric"), rest_slow(itertools.product(["grpc", "rest"], ["cosine", "dotproduct", "euclidean"]), 2))
+@pytest.mark.parametrize(("transport", "metric"), rest_slow(itertools.product(["grpc", "rest"], ["cosine", "dotproduct", "euclidean"])))
 def test_from_index_to_index(account, service, copy, metric, transport):
     filled(account, metric)
     result = copy(f"pinecone:a?transport={transport}", f"pinecone:b?transport={transport}")

@@ -17,6 +17,7 @@ from migrator.errors import RunBusyError
 from migrator.local_pinecone.engine.index import Index
 from migrator.model import Follow
 from migrator.service import PlanOptions
+from tests.parameters import rest_slow
 from tests.pinecone.conftest import rows
 from tests.runs.test_steering import until
 
@@ -58,23 +59,20 @@ def command(service, *words: str) -> subprocess.Popen:
 
 @pytest.mark.parametrize(
     ("transport", "operation", "after", "number"),
-    [
-        ("grpc", "upsert", 1, signal.SIGTERM),
-        ("grpc", "stats", 0, signal.SIGINT),
-        *(
-            pytest.param(*one, marks=pytest.mark.slow)
-            for one in [
-                ("rest", "fetch", 3, signal.SIGTERM),
-                ("grpc", "fetch", 3, signal.SIGINT),
-                ("grpc", "list", 2, signal.SIGTERM),
-                ("grpc", "stats", 2, signal.SIGINT),
-                ("rest", "upsert", 1, signal.SIGTERM),
-                ("rest", "list", 2, signal.SIGTERM),
-                ("rest", "stats", 0, signal.SIGTERM),
-                ("rest", "stats", 2, signal.SIGINT),
-            ]
-        ),
-    ],
+    rest_slow(
+        [
+            ("grpc", "upsert", 1, signal.SIGTERM),
+            ("rest", "fetch", 3, signal.SIGTERM),
+            ("grpc", "stats", 0, signal.SIGINT),
+            ("grpc", "fetch", 3, signal.SIGINT),
+            ("grpc", "list", 2, signal.SIGTERM),
+            ("grpc", "stats", 2, signal.SIGINT),
+            ("rest", "upsert", 1, signal.SIGTERM),
+            ("rest", "list", 2, signal.SIGTERM),
+            ("rest", "stats", 0, signal.SIGTERM),
+            ("rest", "stats", 2, signal.SIGINT),
+        ]
+    ),
 )
 def test_a_signal_ends_a_copy_whose_store_hangs(account, service, hang, transport, operation, after, number):
     account.create("a")
@@ -114,7 +112,7 @@ def test_a_signal_ends_the_planning_whose_store_hangs(account, service, hang, op
     assert (process.returncode, service.runs()) == (130, [])
 
 
-@pytest.mark.parametrize("operation", ["list", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fetch", "upsert"))])
+@pytest.mark.parametrize("operation", rest_slow(["list", "fetch", "upsert"]))
 def test_a_signal_ends_following_when_the_store_hangs(account, service, hang, operation):
     account.create("a")
     account.fill("a", rows(50))
@@ -139,12 +137,7 @@ def test_a_signal_ends_following_when_the_store_hangs(account, service, hang, op
 
 @pytest.mark.parametrize(
     ("transport", "asked", "status"),
-    [
-        ("grpc", "pause", "paused"),
-        ("rest", "cancel", "cancelled"),
-        pytest.param("grpc", "cancel", "cancelled", marks=pytest.mark.slow),
-        pytest.param("rest", "pause", "paused", marks=pytest.mark.slow),
-    ],
+    rest_slow([("rest", "cancel", "cancelled"), ("grpc", "pause", "paused"), ("grpc", "cancel", "cancelled"), ("rest", "pause", "paused")]),
 )
 def test_pause_and_cancel_do_not_wait_for_a_store_that_hangs(account, service, hang, transport, asked, status):
     account.create("a")

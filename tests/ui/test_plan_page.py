@@ -6,6 +6,7 @@ import pytest
 
 from migrator.endpoints import parse
 from migrator.service import PlanOptions, command
+from tests.parameters import rest_slow
 from tests.ui.conftest import RECORDS, copied, goto, index, shown
 from ui import schema_view
 
@@ -62,7 +63,7 @@ def test_batches_can_be_read_back(app, ends, service):
     assert "ach batch is read back from the target before it counts as copied" in shown(app)
 
 
-@pytest.mark.parametrize("text", ['{"year": ', "[1]", '{"year": {"$nope": 1}}'])
+@pytest.mark.parametrize("text", rest_slow(['{"year": {"$nope": 1}}', '{"year": ', "[1]"]))
 def test_a_bad_filter_is_one_message_and_no_start(app, ends, text):
     planned(app, ends)
     app.text_area(key="plan_filter").input(text).run()

@@ -3,6 +3,7 @@
 import pytest
 
 from migrator.errors import ConfigError
+from tests.parameters import rest_slow
 from tests.ui.conftest import amend, copied, goto, index, shown, within
 
 REPAIR = {"missing": 2, "changed": 13, "extra": 5, "duplicate": 0, "copies": 15, "deletes": 5, "refused": None}
@@ -123,7 +124,7 @@ def test_a_rollback_waits_for_the_target_s_name(app, rollbacks, run):
     assert rollbacks.started == [(run, "things")]
 
 
-@pytest.mark.parametrize(("action", "warned"), [("drop", True), ("files", True), ("delete", False)])
+@pytest.mark.parametrize(("action", "warned"), rest_slow([("drop", True), ("files", True), ("delete", False)]))
 def test_what_will_be_gone_for_good_is_warned_of(app, rollbacks, run, action, warned):
     rollbacks.told["action"] = action
     goto(app, "verify")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from migrator import service as verbs
+from tests.parameters import rest_slow
 from tests.ui.conftest import copied, goto, index, shown, within
 
 
@@ -169,7 +170,7 @@ def test_the_options_are_handed_on(app, searches, run, service):
     assert options.queries.read_bytes() == b"\x93NUMPY"
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '"a"'])
+@pytest.mark.parametrize("text", rest_slow(["{", "[1]", '"a"']))
 def test_a_filter_that_is_none_is_one_message(app, searches, run, text):
     goto(app, "verify")
     within(app, "search").text_input(key="search_filter").input(text)
