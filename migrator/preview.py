@@ -146,7 +146,8 @@ def _routing(plan: Plan, rows: list[dict[str, Any]], names: Namespaces) -> Itera
     if (field := plan.mapping.namespace_from) is not None:
         named = [row for row in rows if row["value"] is not None]
         counts = f"of {sum(row['records'] for row in rows):,} records looked at, {sum(row['records'] for row in named):,} name "
-        counts += f"{len({row['namespace'] for row in named}):,} namespaces"
+        several = len({row["namespace"] for row in named})
+        counts += "1 namespace" if several == 1 else f"{several:,} namespaces"
         message = f"records go to the namespace named by their {field}; those without a usable {field} {missing_rule(names.missing)}; {counts}"
         yield Finding("info", "namespace_routing", message)
         for message in names.merged.messages():
