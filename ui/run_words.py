@@ -25,7 +25,12 @@ PHASE = {
     "finishing": "finishing the target",
     "importing": "the target imports the files",
     "verifying": "proving",
+    "repairing": "repairing",
+    "rolling back": "rolling back",
+    "searching": "asking both sides",
 }
+
+AFTER_THE_PROOF = {"repairing", "rolling back", "searching"}
 
 
 def sentence(seen: Mapping[str, Any]) -> str:
@@ -54,6 +59,8 @@ def _doing(seen: Mapping[str, Any]) -> str:
 def progress_text(seen: Mapping[str, Any]) -> str:
     """Return what the progress bar of a run is made of: its length alone would contradict the records counted beside it."""
     copied, proved = (words.percent(seen["shares"][name], 0) for name in ("copied", "proved"))
+    if seen["phase"] in AFTER_THE_PROOF:
+        return f"{proved} of the records and queries" if seen["phase"] == "searching" else PHASE[seen["phase"]]
     if seen["kind"] == "dry-run":
         return f"read {copied}"
     if seen["kind"] == "verify" or seen["status"] in {"differs", "incomplete"}:

@@ -28,8 +28,10 @@ def draw(run: str, result: dict[str, Any]) -> None:
     _sides(found)
     _figures(found)
     for finding in found.get("findings", []):
+        if finding["code"].endswith("_unsearchable"):
+            continue  # said beside the recalls
         st.info(kit.plain(" ".join(part for part in (finding["message"], finding["fix"]) if part)), icon=":material/info:")
-    _namespaces(found["namespaces"])
+    _namespaces(found)
     answers_view.draw(found)
 
 
@@ -51,8 +53,8 @@ def _verdict(found: dict[str, Any]) -> None:
 def _sides(found: dict[str, Any]) -> None:
     """Draw both sides' recall and latency beside each other."""
     rows = []
-    for side in SIDES:
-        recall, latency = found["recall"][side] or {}, (found.get("latency_ms") or {}).get(side) or {}
+    for side in _asked(found):
+        recall, latency = found["recall"][side], (found.get("latency_ms") or {}).get(side) or {}
         rows.append(
             {
                 "side": side,
@@ -67,7 +69,8 @@ def _sides(found: dict[str, Any]) -> None:
     config["recall_min"] = number("worst", format="%.3f")
     config["latency_p50"] = number("latency p50", format="%.1f ms")
     config["latency_p95"] = number("p95", format="%.1f ms")
-    kit.table(rows, config, "Recall against the exact answers and latency, source and target.")
+    if rows:
+        kit.table(rows, config, "Recall against the exact answers, and latency, of each side that can be searched.")
     for side, reason in (found.get("unsearchable") or {}).items():
         st.caption(f"The {side} is not in it: {kit.plain(reason)}.")
 
@@ -87,12 +90,19 @@ def _figures(found: dict[str, Any]) -> None:
     st.caption(kit.plain(text[:1].upper() + text[1:] + "."))
 
 
-def _namespaces(namespaces: dict[str, dict[str, Any]]) -> None:
-    if len(namespaces) < 2:
+def _asked(found: dict[str, Any]) -> list[str]:
+    """Return the sides that were asked, the source first."""
+    return [side for side in SIDES if found["recall"][side] is not None]
+
+
+def _namespaces(found: dict[str, Any]) -> None:
+    namespaces, asked = found["namespaces"], _asked(found)
+    if len(namespaces) < 2 or not asked:
         return
     rows = [{"namespace": words.namespace(name), **row} for name, row in sorted(namespaces.items())]
     number = columns.NumberColumn
     config: dict[str, Any] = {"namespace": columns.TextColumn("namespace"), "queries": number("queries", format="localized")}
-    config |= {f"recall_{side}": number(f"recall, {side}", format="%.4f") for side in SIDES}
-    config["overlap"] = number("overlap", format="%.3f")
+    config |= {f"recall_{side}": number(f"recall, {side}", format="%.4f") for side in asked}
+    if len(asked) == len(SIDES):
+        config["overlap"] = number("overlap", format="%.3f")
     kit.table(rows, config, f"Recall of both sides in {len(rows)} namespaces.")

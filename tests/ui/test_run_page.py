@@ -176,7 +176,7 @@ def test_asked_to_stop_shows_in_every_tab_until_it_is_done(app, service, target,
     assert "pausing" not in shown(app.run())
 
 
-SEEN = {"kind": "copy", "status": "cancelled", "shares": {"copied": 0.552, "proved": 0.0}}
+SEEN = {"kind": "copy", "status": "cancelled", "phase": "", "shares": {"copied": 0.552, "proved": 0.0}}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,10 @@ SEEN = {"kind": "copy", "status": "cancelled", "shares": {"copied": 0.552, "prov
         ({"kind": "verify", "shares": {"copied": 0.0, "proved": 0.4}}, "compared 40 %"),
         ({"status": "proven", "shares": {"copied": 1.0, "proved": 1.0}}, "copied 100 % · proved 100 %"),
         ({"status": "differs", "shares": {"copied": 1.0, "proved": 1.0}}, "compared 100 %"),
+        ({"status": "running", "phase": "searching", "shares": {"copied": 1.0, "proved": 0.4}}, "40 % of the records and queries"),
+        ({"kind": "verify", "status": "running", "phase": "searching", "shares": {"copied": 0.0, "proved": 0.4}}, "40 % of the records and queries"),
+        ({"status": "running", "phase": "repairing", "shares": {"copied": 1.0, "proved": 0.0}}, "repairing"),
+        ({"status": "running", "phase": "rolling back", "shares": {"copied": 1.0, "proved": 0.0}}, "rolling back"),
     ],
 )
 def test_the_bar_names_what_it_is_made_of(changes, text):

@@ -121,12 +121,15 @@ def test_too_little_is_said_in_red(app, searches, service, run):
 
 
 def test_a_side_without_a_search_says_why(app, searches, service, run):
-    gone = {"recall": {"source": None, "target": FOUND["recall"]["target"]}, "unsearchable": {"source": "parquet has no search of its own"}}
+    reason = "parquet has no search of its own"
+    gone = {"recall": {"source": None, "target": FOUND["recall"]["target"]}, "unsearchable": {"source": reason}}
+    gone["findings"] = [{"severity": "info", "code": "source_unsearchable", "message": f"the source is not asked: {reason}", "fix": ""}]
     measured(service, run, FOUND | gone | {"overlap": None, "score_drift": None, "latency_ms": {"source": None, "target": {"p50": 1.0, "p95": 2.0}}})
     goto(app, "verify")
     assert not app.exception
     said = shown(app).replace("\\", "")
-    assert "The source is not in it: parquet has no search of its own." in said
+    assert said.count(reason) == 1
+    assert [row["side"] for row in table(app, "side")] == ["target"]
     assert "the source cannot be searched, 200 queries" in said
 
 
