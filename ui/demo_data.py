@@ -37,6 +37,11 @@ def button() -> None:
         )
 
 
+def is_source(described: str) -> bool:
+    """Return whether an endpoint is one of the demo's, for which it has questions."""
+    return f"{state.service().home / 'demo'}/" in described or (_pinecone is not None and _pinecone.url in described)
+
+
 def _fill() -> None:
     """Build the demo if it is not there and fill both cards."""
     folder = state.service().home / "demo"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from demo import build
 from migrator import service as verbs
 from migrator.errors import ConfigError
-from ui import kit, state, uploads
+from ui import demo_data, kit, state, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ def ask(run: str, namespaces: Sequence[str]) -> None:
         neighbours = middle.number_input("Neighbours (k)", 1, 1_000, 10, key="search_k")
         threshold = right.number_input("Recall that is enough", 0.01, 1.0, 0.95, 0.01, key="search_threshold")
         own = st.file_uploader("Your own queries instead (optional)", OWN_TYPES, key="search_queries", help=OWN_HELP)
+        shipped = demo_data.is_source(state.service().status(run)["source"]) and st.toggle("Ask the demo's questions", key="search_demo")
         text = st.text_input(
             "Filter (optional)", key="search_filter", placeholder='{"year": {"$gte": 1900}}', help="In Pinecone's filter language, of every query."
         )
@@ -37,7 +39,7 @@ def ask(run: str, namespaces: Sequence[str]) -> None:
             options = verbs.SearchOptions(
                 samples=int(samples),
                 k=int(neighbours),
-                queries=_kept(own),
+                queries=build.QUESTIONS if shipped else _kept(own),
                 filter=_filter(text),
                 threshold=float(threshold),
                 namespaces=tuple(chosen) or None,

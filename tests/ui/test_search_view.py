@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from demo import build
 from migrator import service as verbs
 from tests.parameters import rest_slow
 from tests.ui.conftest import copied, goto, index, shown, within
@@ -171,6 +172,21 @@ def test_the_options_are_handed_on(app, searches, run, service):
     assert options.filter == {"year": {"$gte": 1900}}
     assert options.queries.is_relative_to(service.uploads)
     assert options.queries.read_bytes() == b"\x93NUMPY"
+
+
+def test_the_demo_has_questions_of_its_own(app, searches, service, target, tmp_path):
+    goto(app, "verify")
+    run = copied(service, index(service.home / "demo" / "source"), target)
+    app.run()
+    within(app, "search").toggle(key="search_demo").set_value(True)
+    app.button(key="search_start").click().run()
+    assert not app.exception
+    assert [(name, options.queries) for name, options in searches.started] == [(run, build.QUESTIONS)]
+
+
+def test_other_runs_are_not_asked_the_demo_s_questions(app, searches, run):
+    goto(app, "verify")
+    assert not within(app, "search").toggle
 
 
 @pytest.mark.parametrize("text", rest_slow(["{", "[1]", '"a"']))
