@@ -195,6 +195,6 @@ def _classified(ours: dict[Name, Hashes], theirs: dict[Name, Hashes]) -> Iterato
             kind = "missing"
         elif not left:
             kind = "extra"
-        elif len(left) != len(right) and set(left) & set(right):
+        elif max(len(left), len(right)) > 1:
             kind = "duplicate"
         yield Found(Difference(*name, kind), left, right)

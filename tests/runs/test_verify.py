@@ -12,7 +12,8 @@ import pytest
 
 from migrator.connectors import memory
 from migrator.model import Rejected, Selection
-from migrator.service import PlanOptions
+from migrator.records import matrix, with_values
+from migrator.service import PlanOptions, Scope, Tolerance
 from tests.runs.conftest import Ended
 from tests.unit.batches import batch_of, numbered
 
@@ -132,6 +133,25 @@ def test_a_pair_with_a_doubled_record_differs(service, seed):
     seed("target", numbered(50), numbered(1, start=8))
     ended = pair(service)
     assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+def test_a_look_up_that_shows_one_of_two_clears_neither(service, seed, tolerance):
+    odd = with_values(numbered(1, start=8), matrix(numbered(1)) + np.float32(9))
+    seed("source", with_values(odd, matrix(odd) + np.float32(1)), numbered(50))
+    seed("target", odd, with_values(numbered(50), matrix(numbered(50)) + np.float32(tolerance / 2)))
+    scope = Scope(tolerance=Tolerance(tolerance))
+    ended = Ended(service, service.start_verify_pair("memory:source", "memory:target", PlanOptions(), scope=scope))
+    assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
+    assert ended.result["digests"]["source"] != ended.result["digests"]["target"]
+
+
+def test_zero_and_minus_zero_differ_and_are_named(service, copied, collections):
+    source, target = (collections[name] for name in ("source", "target"))
+    for table, zero in ((source, 0.0), (target, -0.0)):
+        change(table, "a", "r17", values=np.full_like(table.rows[table.places["a", "r17"]].values, zero))
+    ended = prove(service, copied)
+    assert (str(ended), [(row["id"], row["fields"]) for row in ended.result["differences"]]) == ("differs", [("r17", ["values"])])
 
 
 def test_a_pair_through_rules(service, seed):
