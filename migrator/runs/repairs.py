@@ -57,6 +57,10 @@ class RepairsOfRuns:
     def _obstacle(self, run: str, found: int, *, going_on: bool = False) -> ConfigError | None:
         """Return the error that says why ``run`` cannot be repaired."""
         manager = self._manager
+        try:
+            undoing.check_stands(rows.get(manager.ledger, run), "repair")
+        except ConfigError as error:
+            return error
         status, plan = view.detail(manager, run), manager.plan(run)
         if status["kind"] not in {"copy", "verify"}:
             return ConfigError(f"run {run} wrote and compared nothing", fix="list the runs with: python -m migrator runs", code="not_repairable")

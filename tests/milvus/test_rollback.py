@@ -186,6 +186,16 @@ def test_a_chunk_of_which_one_page_of_ids_is_there_and_another_is_not(lite, serv
     assert digest(lite, target) == before
 
 
+def test_a_later_run_goes_first_however_the_target_is_written(lite, service, source):
+    target = lite.new_target()
+    first = copy(service, source, target)
+    second = copy(service, source, f"{target}&timeout=60", on_conflict="upsert")
+    with pytest.raises(ConfigError, match="wrote into the same target after it") as error:
+        service.rollbacks.start(first, "")
+    assert second in error.value.fix
+    assert len(lite.read_back(target)) == 160
+
+
 def service_chunks(service: Service) -> int:
     """Return how many chunks the newest run has written."""
     return len(service.manager.ledger.rows("SELECT 1 FROM checkpoints WHERE run=? AND copied>0", (service.runs()[0]["run"],)))
