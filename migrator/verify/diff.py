@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from migrator.model import DifferenceClass
     from migrator.verify.sides import Side, Walk
 
-_PARTITION_ROWS = 200_000
+_PARTITION_ROWS = 50_000
 _PARTITION_BYTES = 64 << 20
 _PARTITIONS = 400
 """Files open at once."""
