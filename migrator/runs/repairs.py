@@ -42,6 +42,8 @@ class RepairsOfRuns:
         The target is written: of a comparison, whose target nobody here has written yet, that is the caller's express wish.
         """
         manager = self._manager
+        rows.get(manager.ledger, run)
+        manager.check_free(run)
         known = rows.facts(manager.ledger, run).get("repair")
         found = sum(map(len, repair.listed(manager.folder(run) / DIFFERENCES)))
         proof = (result.load(manager.folder(run)) or {}).get("finished")

@@ -57,6 +57,8 @@ class RollbacksOfRuns:
     def start(self, run: str, confirm: str) -> None:
         """Take ``run`` back in the background. Raise ``ConfigError`` when it cannot be done, or ``confirm`` is not the target's exact name."""
         manager = self._manager
+        rows.get(manager.ledger, run)
+        manager.check_free(run)
         if (refusal := self._obstacle(run)) is not None:
             raise refusal
         seen = self.preview(run)

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 from migrator.connectors import memory
+from migrator.errors import RunBusyError
 from migrator.model import Rejected, Selection
 from migrator.records import matrix, with_values
+from migrator.runs.lock import run_lock
 from migrator.service import PlanOptions, Scope, Tolerance
 from tests.runs.conftest import Ended
 from tests.unit.batches import batch_of, numbered
@@ -144,6 +146,15 @@ def test_a_look_up_that_shows_one_of_two_clears_neither(service, seed, tolerance
     ended = Ended(service, service.start_verify_pair("memory:source", "memory:target", PlanOptions(), scope=scope))
     assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
     assert ended.result["digests"]["source"] != ended.result["digests"]["target"]
+
+
+def test_what_another_process_proves_is_busy_and_not_unfinished(service, copied):
+    with service.manager.ledger.transaction() as write:
+        write.execute("UPDATE runs SET status='running' WHERE run=?", (copied,))
+    with run_lock(service.manager.folder(copied), copied):
+        for ask in (service.scope_costs, service.start_verify, service.repairs.start, lambda run: service.rollbacks.start(run, "target")):
+            with pytest.raises(RunBusyError):
+                ask(copied)
 
 
 def test_zero_and_minus_zero_differ_and_are_named(service, copied, collections):
