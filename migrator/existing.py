@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 
 from migrator.connectors import connector, opened_source
 from migrator.digest import hash_rows
-from migrator.errors import MigratorError
+from migrator.endpoints import parse
+from migrator.errors import ConfigError, MigratorError
 from migrator.model import Endpoint, Finding, Plan, Selection
+from migrator.protocols import Placing
 from migrator.transform import compile_transform
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ def existing_collection(target: Endpoint) -> Collection | None:
         if error.code == "not_found":
             return None
         raise
+
+
+def place_of(text: str) -> str:
+    """Return where the endpoint ``text`` lies, to compare it with others; ``text`` itself where nobody can tell."""
+    try:
+        endpoint = parse(text)
+        store = connector(endpoint.connector)
+        return f"{endpoint.connector} {store.place(endpoint)}" if isinstance(store, Placing) else text
+    except ConfigError:  # a variable it names is not set here
+        return text
 
 
 def by_own_names(plan: Plan, source: Collection, target: Collection | None) -> tuple[Plan, list[Finding]]:

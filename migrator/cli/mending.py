@@ -36,7 +36,8 @@ def repair(options: argparse.Namespace) -> int:
                 raise
             sys.stderr.write(f"{error.message}\n")
         status = service.status(options.run)
-        output.show(driving.outcome(service, options.run, status), output.result, as_json=options.json)
+        standing = status | {"error": None}  # of a later proof that could not be made: the result that stands is none of it
+        output.show(driving.outcome(service, options.run, standing), output.result, as_json=options.json)
         return driving.EXIT_CODES[status["status"]]
 
 

@@ -50,6 +50,14 @@ class FileStore(Protocol):
 
 
 @runtime_checkable
+class Placing(Protocol):
+    """A connector whose collections can be named in several ways."""
+
+    def place(self, endpoint: Endpoint) -> str:
+        """Return where ``endpoint`` lies: one text for one collection, whatever its options say beside. To compare only; it may hold a secret."""
+
+
+@runtime_checkable
 class Shaping(Protocol):
     """A connector whose new collections have a schema that options, source and server decide on."""
 

@@ -17,8 +17,9 @@ FINISHED = ("proven", "differs", "incomplete")
 
 
 def check(manager: Manager, run: str) -> None:
-    """Raise ``ConfigError`` for a run that cannot be proven: not at its end, or rolled back."""
+    """Raise ``ConfigError`` for a run that cannot be proven: not at its end, or rolled back. Raise ``RunBusyError`` while some process drives it."""
     row = rows.get(manager.ledger, run)
+    manager.check_free(run)
     undoing.check_stands(row, "verify")
     if view.summary(manager, row)["status"] not in FINISHED:
         raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
@@ -28,7 +29,6 @@ def begin(manager: Manager, run: str, scope: Scope) -> None:
     """Prove ``run`` anew in the background, as far as ``scope`` asks. What a proof that was stopped had read counts for nothing."""
     scopes.check(scope)
     check(manager, run)
-    manager.check_free(run)
     proof_sides.forget(manager.folder(run))
     rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.standing(rows.get(manager.ledger, run)))
     go_on(manager, run)

@@ -12,7 +12,7 @@ from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.model import Mapping, Scope, Selection
 from migrator.protocols import Versioned
-from migrator.runs import proof_sides, result
+from migrator.runs import proof_sides, result, scopes
 from migrator.runs.proof_sides import Opened
 from migrator.transform import compile_transform
 from migrator.verify.counting import compare_counts, counts_of
@@ -59,6 +59,7 @@ def pair(attempt: Attempt) -> str:
     with ExitStack() as stack:
         ours = _opened(attempt, stack, plan.source, "source", scope)
         theirs = _opened(attempt, stack, plan.target, "target", scope)
+        scopes.check_namespaces(plan, ours.source.describe(), theirs.source.describe())
         wanted = plan.with_(selection=Selection(target_scope(plan), plan.selection.filter), mapping=Mapping())
         before = [_looks(attempt, side.source) for side in (ours, theirs)]
         counted = sum(count for _, count in before)
@@ -85,7 +86,9 @@ def _concluded(attempt: Attempt, found: Comparison, scope: Scope) -> str:
 
 def _compared(source: Side, target: Side, way: Way) -> Comparison:
     ours, theirs = proof_sides.sampled(source, target, way.scope, way.walk())
-    return compare(lambda: ours, theirs, None, way)
+    found = compare(lambda: ours, theirs, None, way)
+    scopes.check_compared(way.scope, found)
+    return found
 
 
 def scope_of(attempt: Attempt) -> Scope:

@@ -42,6 +42,8 @@ class RepairsOfRuns:
         The target is written: of a comparison, whose target nobody here has written yet, that is the caller's express wish.
         """
         manager = self._manager
+        rows.get(manager.ledger, run)
+        manager.check_free(run)
         known = rows.facts(manager.ledger, run).get("repair")
         found = sum(map(len, repair.listed(manager.folder(run) / DIFFERENCES)))
         proof = (result.load(manager.folder(run)) or {}).get("finished")
@@ -57,6 +59,10 @@ class RepairsOfRuns:
     def _obstacle(self, run: str, found: int, *, going_on: bool = False) -> ConfigError | None:
         """Return the error that says why ``run`` cannot be repaired."""
         manager = self._manager
+        try:
+            undoing.check_stands(rows.get(manager.ledger, run), "repair")
+        except ConfigError as error:
+            return error
         status, plan = view.detail(manager, run), manager.plan(run)
         if status["kind"] not in {"copy", "verify"}:
             return ConfigError(f"run {run} wrote and compared nothing", fix="list the runs with: python -m migrator runs", code="not_repairable")

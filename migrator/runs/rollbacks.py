@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.connectors import opened_target
 from migrator.endpoints import render
 from migrator.errors import ConfigError, MigratorError
-from migrator.existing import existing_collection
+from migrator.existing import existing_collection, place_of
 from migrator.ledger import progress
 from migrator.ledger import runs as rows
 from migrator.protocols import Retractable
@@ -57,6 +57,8 @@ class RollbacksOfRuns:
     def start(self, run: str, confirm: str) -> None:
         """Take ``run`` back in the background. Raise ``ConfigError`` when it cannot be done, or ``confirm`` is not the target's exact name."""
         manager = self._manager
+        rows.get(manager.ledger, run)
+        manager.check_free(run)
         if (refusal := self._obstacle(run)) is not None:
             raise refusal
         seen = self.preview(run)
@@ -109,11 +111,11 @@ class RollbacksOfRuns:
 
     def _later(self, row: Row) -> ConfigError | None:
         """Return the error for a later run into the same target: taking this one back first would take away what that one wrote over it."""
-        ledger = self._manager.ledger
+        ledger, place = self._manager.ledger, place_of(row["target"])
         for other in rows.listed(ledger):
-            if other["created"] <= row["created"] or other["target"] != row["target"] or other["run"] == row["run"]:
+            if other["created"] <= row["created"] or other["run"] == row["run"] or place not in {other["target"], place_of(other["target"])}:
                 continue
-            wrote = progress.counts(ledger, other["run"]).copied if other["kind"] == "copy" else undoing.log_of(self._manager.folder(other["run"])).exists()
+            wrote = undoing.wrote(self._manager.folder(other["run"])) or (other["kind"] == "copy" and progress.counts(ledger, other["run"]).copied)
             if wrote and not json.loads(other["facts"]).get("rolled_back"):
                 message = f"run {other['run']} wrote into the same target after it"
                 return ConfigError(message, fix=f"roll that one back first: python -m migrator rollback {other['run']}", code="later_run")

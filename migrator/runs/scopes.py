@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RECORDS_A_SECOND = 200_000.0
 _KEYS_A_SECOND = 2_000_000.0
 """What one core and a local disk give (docs/benchmarks.md): a store across a network is slower."""
+_NAMED = 10
 _SAID = {
     "content": "ids, vectors bit by bit, sparse values and metadata",
     "ids": "ids only; vectors and metadata were not looked at",
@@ -44,13 +45,29 @@ def check(scope: Scope) -> None:
         )
 
 
+def check_namespaces(plan: Plan, source: Collection, target: Collection) -> None:
+    """Raise ``ConfigError`` for a namespace that neither side of a pair has: nothing compared with nothing would be proven."""
+    names = compile_transform(plan).names
+    for name in plan.selection.namespaces or ():
+        if name not in source.namespaces and (names.field is not None or names.own(name) not in target.namespaces):
+            known = ", ".join(repr(known) for known in sorted(source.namespaces)[:_NAMED]) or "none"
+            raise ConfigError(f"neither side has a namespace {name!r}", fix=f"choose among those of the source: {known}", code="namespace_unknown")
+
+
+def check_compared(scope: Scope, found: Comparison) -> None:
+    """Raise ``ConfigError`` for a sample with no record in it, which says nothing."""
+    if scope.sample and not any(digest.count for side in (found.source, found.target) for digest in side.values()):
+        raise ConfigError(f"a sample of {scope.sample} chose no record at all", fix="give a larger one, or leave out --sample", code="sample_empty")
+
+
 def sentence(scope: Scope, found: Comparison) -> str:
     """Return what of the two collections was compared."""
     compared = sum(digest.count for digest in found.source.values())
     said = _SAID[scope.level] if not scope.tolerance else f"ids, sparse values and metadata; vectors {_tolerated(scope.tolerance)}"
     if not scope.sample:
         return f"every record was compared: {said}" if scope.level != "counts" else f"counts were compared, {said}"
-    odds = f"; were {300 / compared:.2g} % of all records different, 19 samples of 20 would show it" if compared else ""
+    share = 300 / max(1, compared)
+    odds = f"; were {share:.2g} % of all records different, 19 samples of 20 would show it" if share < 100 else "; so few say nothing of the others"
     return f"a sample of {compared:,} records ({scope.sample}) was compared: {said}{odds}"
 
 

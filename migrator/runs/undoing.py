@@ -63,6 +63,12 @@ def log_of(folder: Path) -> Path:
     return folder / LOG
 
 
+def wrote(folder: Path) -> bool:
+    """Whether the run of ``folder`` has begun to write: a kill may have come before the first checkpoint that counts what it copied."""
+    log = log_of(folder)
+    return log.exists() and log.stat().st_size > 0
+
+
 def by_id(plan: Plan) -> bool:
     """Whether the target of ``plan`` is written record by record, and not as files: then a log says which."""
     return connector(plan.target.connector).capabilities(plan.target).deletes

@@ -65,7 +65,7 @@ class Recheck:
     def _group(self, group: Sequence[Found]) -> Iterator[Difference]:
         ours, theirs = self._looked_up(self.source, group), self._looked_up(self.target, group)
         for one in group:
-            if one.difference.kind == "duplicate":  # a look-up shows one of them only
+            if _several(one):
                 yield one.difference
                 continue
             name = one.difference.namespace, one.difference.id
@@ -83,7 +83,7 @@ class Recheck:
     def _looked_up(self, side: Side, group: Sequence[Found]) -> dict[tuple[str, str], _Seen]:
         sought: dict[str, list[str]] = {}
         for one in group:
-            if one.difference.kind != "duplicate":
+            if not _several(one):
                 sought.setdefault(one.difference.namespace, []).append(one.difference.id)
         seen: dict[tuple[str, str], _Seen] = {}
         for namespace, ids in sought.items():
@@ -113,6 +113,11 @@ def _seen(batch: pa.RecordBatch) -> dict[tuple[str, str], _Seen]:
     return {(record["namespace"], record["id"]): _Seen(record, (low, high)) for record, (low, high) in zip(to_dicts(batch), hashes, strict=True)}
 
 
+def _several(one: Found) -> bool:
+    """Whether a side had more than one of the record: a look-up shows one of them only, and may show one that is equal."""
+    return max(len(one.source), len(one.target)) > 1
+
+
 def _moved(before: Hashes, now: _Seen | None) -> NamespaceDigest:
     """Return what a namespace's digest gains when a record that was ``before`` is ``now``."""
     low = sum(low for low, _ in before)
@@ -130,8 +135,9 @@ def _judged(difference: Difference, ours: _Seen | None, theirs: _Seen | None, sc
     if ours.hash == theirs.hash or scope.level == "ids":
         return None
     fields = differing_fields(ours.record, theirs.record)
+    most = scope.tolerance.most
     delta, cosine = distance(ours.record["values"], theirs.record["values"]) if "values" in fields else (None, None)
-    if fields == ("values",) and delta is not None and delta <= scope.tolerance.most:
+    if most and fields == ("values",) and delta is not None and delta <= most:  # bit by bit, 0.0 and -0.0 are two values
         return None
     return replace(difference, kind="changed", fields=fields, largest_delta=delta, cosine=cosine)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from migrator.model import DifferenceClass
     from migrator.verify.sides import Side, Walk
 
-_PARTITION_ROWS = 200_000
+_PARTITION_ROWS = 50_000
 _PARTITION_BYTES = 64 << 20
 _PARTITIONS = 400
 """Files open at once."""
@@ -195,6 +195,6 @@ def _classified(ours: dict[Name, Hashes], theirs: dict[Name, Hashes]) -> Iterato
             kind = "missing"
         elif not left:
             kind = "extra"
-        elif len(left) != len(right) and set(left) & set(right):
+        elif max(len(left), len(right)) > 1:
             kind = "duplicate"
         yield Found(Difference(*name, kind), left, right)

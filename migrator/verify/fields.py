@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def _bits(values: Sequence[float]) -> Any:
 def _sparse(sparse: Mapping[str, Any] | None) -> list[tuple[int, int]] | None:
     if sparse is None:
         return None
-    return sorted(zip(sparse["indices"], _bits(sparse["values"]).tolist(), strict=True))
+    return sorted(zip(sparse["indices"], _bits(sparse["values"]).tolist(), strict=True), key=itemgetter(0))
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any], key: str) -> bool:

@@ -42,8 +42,9 @@ def ease(batch: pa.RecordBatch, tolerance: Tolerance) -> pa.RecordBatch:
     """Return the records with their vectors normalised, then rounded to float16, as ``tolerance`` asks. A zero vector stays zero."""
     values = matrix(batch)
     if tolerance.normalised:
-        lengths = np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
-        values = (values / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+        # in float64, but never a whole matrix of it: two threads each hold a chunk in several forms already
+        lengths = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))[:, np.newaxis]
+        values = np.divide(values, np.where(lengths > 0, lengths, 1.0), out=np.empty_like(values), dtype=np.float64, casting="same_kind")
     if tolerance.float16:
         with np.errstate(over="ignore"):  # beyond float16 there is infinity, on both sides alike
             values = values.astype(np.float16).astype(np.float32)

@@ -56,6 +56,15 @@ def test_repair_of_a_proven_run_says_that_nothing_is_to_be_done(call, copied):
     assert "proven" in answer.out
 
 
+def test_repair_of_a_proven_run_does_not_show_the_error_of_a_later_proof(call, copied, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delitem(memory.COLLECTIONS, "cli-target")
+        assert call("verify", copied, "--level", "ids").code != 0
+    answer = call("repair", copied, "--json")
+    assert (answer.code, answer.json["verdict"]) == (0, "proven")
+    assert "error" not in answer.json
+
+
 def test_repair_of_no_run(call):
     call("repair", "nonsense").is_error(2, "there is no run 'nonsense'")
 

@@ -64,8 +64,8 @@ def exists(store: Store, endpoint: str) -> bool:
         return client.has_collection(endpoint.partition(":")[2].partition("?")[0])
 
 
-def copy(service: Service, source: str, target: str, **options: Any) -> str:
-    run = service.start(service.plan(source, target, PlanOptions(batch=50, **options)))
+def copy(service: Service, source: str, target: str, batch: int = 50, **options: Any) -> str:
+    run = service.start(service.plan(source, target, PlanOptions(batch=batch, **options)))
     status = service.wait(run, 120)
     assert status["status"] in ("proven", "differs"), status["error"]
     return run
@@ -174,6 +174,26 @@ def test_ids_are_looked_up_once_however_many_namespaces_there_are(lite, service,
     monkeypatch.setattr(MilvusSource, "fetch", lambda self, ids, namespace: (asked.append("fetch"), fetch(self, ids, namespace))[1])
     assert service.wait(service.start(plan), 60)["status"] == "proven"
     assert asked == ["locate"] * service_chunks(service)
+
+
+def test_a_chunk_of_which_one_page_of_ids_is_there_and_another_is_not(lite, service):
+    table = memory.COLLECTIONS["milvus-source"] = memory.Table(3)
+    table.append(numbered(6000, namespace="a"))
+    target = lite.seed([theirs()], metric="cosine")
+    before = digest(lite, target)
+    run = copy(service, "memory:milvus-source", target, on_conflict="upsert", keep_overwritten=True, batch=3000)
+    assert roll_back(service, run)["restored"] == 11
+    assert digest(lite, target) == before
+
+
+def test_a_later_run_goes_first_however_the_target_is_written(lite, service, source):
+    target = lite.new_target()
+    first = copy(service, source, target)
+    second = copy(service, source, f"{target}&timeout=60", on_conflict="upsert")
+    with pytest.raises(ConfigError, match="wrote into the same target after it") as error:
+        service.rollbacks.start(first, "")
+    assert second in error.value.fix
+    assert len(lite.read_back(target)) == 160
 
 
 def service_chunks(service: Service) -> int:

@@ -81,6 +81,13 @@ def test_a_key_that_is_there_twice_is_refused(service, proven, tmp_path):
         service.check_report(altered(data, '"verdict": "proven"', '"verdict": "differs",\n "verdict": "proven"'))
 
 
+@pytest.mark.parametrize("change", [{"format": "another"}, {"report": "https://elsewhere.example/report.html"}])
+def test_json_that_says_more_than_is_fingerprinted_is_altered(service, proven, tmp_path, change):
+    data = service.report(proven.run, tmp_path / "report.json")
+    data.write_text(json.dumps(json.loads(data.read_text("utf-8")) | change), "utf-8")
+    assert service.check_report(data)["altered"] == ["the data"]
+
+
 def test_json_that_was_only_laid_out_anew_is_intact(service, proven, tmp_path):
     data = service.report(proven.run, tmp_path / "report.json")
     data.write_text(json.dumps(dict(reversed(json.loads(data.read_text("utf-8")).items()))), "utf-8")

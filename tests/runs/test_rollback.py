@@ -229,6 +229,14 @@ def test_the_repair_of_a_pair_is_taken_back(service, seed, collections, roll_bac
     assert digest(collections["target"]) == before
 
 
+def test_a_repair_of_what_was_taken_back_is_told_why_not(service, seed, copy, roll_back):
+    seed("source", numbered(40))
+    run = copy().run
+    roll_back(run)
+    with pytest.raises(ConfigError, match="was rolled back"):
+        service.repairs.start(run)
+
+
 def test_a_later_run_into_the_same_target_goes_first(service, seed, copy, collections, roll_back):
     seed("source", numbered(40))
     before = digest(seed("target", theirs()))

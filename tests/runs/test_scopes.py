@@ -268,3 +268,26 @@ def test_costs_are_known_beforehand(service, seed):
     assert (content["source_records"], content["target_records"], "500 records" in content["sentence"]) == (300, 200, True)
     _, ids, _ = [{}, *service.scope_costs_pair("memory:source", "memory:target", PlanOptions(filter={"n": 1}))]
     assert (ids["source_records"], ids["target_records"]) == (300, 0)
+
+
+def test_a_namespace_that_neither_side_has_is_refused(seed, pair):
+    seed("source", numbered(9, namespace="a"))
+    seed("target", numbered(9, namespace="b"))
+    for level in ("counts", "ids", "content"):
+        ended = pair(Scope(level), namespaces=("c",))
+        assert (str(ended), ended.status["error"]["code"], ended.status["error"]["exit_code"]) == ("failed", "namespace_unknown", "2")
+    assert str(pair(Scope(), namespaces=("b",))) == "differs", "the target has what the source lacks"
+    assert str(pair(Scope(), namespaces=("a",), target_namespace="b")) == "proven"
+
+
+def test_a_sample_without_a_record_proves_nothing(seed, pair):
+    seed("source", numbered(9))
+    seed("target", nudged(numbered(9), 1.0))
+    ended = pair(Scope(sample="0.000001%"))
+    assert (str(ended), ended.status["error"]["code"]) == ("failed", "sample_empty")
+
+
+def test_a_sample_of_two_claims_no_share(seed, pair):
+    seed("source", numbered(9))
+    seed("target", numbered(9))
+    assert pair(Scope(sample="2")).result["scope"]["sentence"].endswith("so few say nothing of the others")

@@ -11,8 +11,11 @@ import pyarrow as pa
 import pytest
 
 from migrator.connectors import memory
+from migrator.errors import RunBusyError
 from migrator.model import Rejected, Selection
-from migrator.service import PlanOptions
+from migrator.records import matrix, with_values
+from migrator.runs.lock import run_lock
+from migrator.service import PlanOptions, Scope, Tolerance
 from tests.runs.conftest import Ended
 from tests.unit.batches import batch_of, numbered
 
@@ -132,6 +135,34 @@ def test_a_pair_with_a_doubled_record_differs(service, seed):
     seed("target", numbered(50), numbered(1, start=8))
     ended = pair(service)
     assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+def test_a_look_up_that_shows_one_of_two_clears_neither(service, seed, tolerance):
+    odd = with_values(numbered(1, start=8), matrix(numbered(1)) + np.float32(9))
+    seed("source", with_values(odd, matrix(odd) + np.float32(1)), numbered(50))
+    seed("target", odd, with_values(numbered(50), matrix(numbered(50)) + np.float32(tolerance / 2)))
+    scope = Scope(tolerance=Tolerance(tolerance))
+    ended = Ended(service, service.start_verify_pair("memory:source", "memory:target", PlanOptions(), scope=scope))
+    assert (str(ended), [(row["id"], row["class"]) for row in ended.result["differences"]]) == ("differs", [("r8", "duplicate")])
+    assert ended.result["digests"]["source"] != ended.result["digests"]["target"]
+
+
+def test_what_another_process_proves_is_busy_and_not_unfinished(service, copied):
+    with service.manager.ledger.transaction() as write:
+        write.execute("UPDATE runs SET status='running' WHERE run=?", (copied,))
+    with run_lock(service.manager.folder(copied), copied):
+        for ask in (service.scope_costs, service.start_verify, service.repairs.start, lambda run: service.rollbacks.start(run, "target")):
+            with pytest.raises(RunBusyError):
+                ask(copied)
+
+
+def test_zero_and_minus_zero_differ_and_are_named(service, copied, collections):
+    source, target = (collections[name] for name in ("source", "target"))
+    for table, zero in ((source, 0.0), (target, -0.0)):
+        change(table, "a", "r17", values=np.full_like(table.rows[table.places["a", "r17"]].values, zero))
+    ended = prove(service, copied)
+    assert (str(ended), [(row["id"], row["fields"]) for row in ended.result["differences"]]) == ("differs", [("r17", ["values"])])
 
 
 def test_a_pair_through_rules(service, seed):

@@ -60,7 +60,7 @@ def naive(left, right) -> dict[tuple[str, str], str]:
         ours, theirs = sides[0][name], sides[1][name]
         if ours == theirs:
             continue
-        doubled = ours.total() != theirs.total() and ours.keys() & theirs.keys()
+        doubled = max(ours.total(), theirs.total()) > 1
         answer[name] = "missing" if not theirs else "extra" if not ours else "duplicate" if doubled else "changed"
     return answer
 
@@ -112,3 +112,8 @@ PLAIN = {"values": [1.0, 2.0], "sparse_values": {"indices": [5, 1], "values": [0
 def test_which_fields_differ(change, fields):
     assert differing_fields(PLAIN, {**PLAIN, **change}) == fields
     assert differing_fields({**PLAIN, **change}, PLAIN) == fields
+
+
+def test_an_index_that_is_there_twice_has_its_weights_in_an_order():
+    ours, theirs = ({**PLAIN, "sparse_values": {"indices": [1, 1], "values": weights}} for weights in ([0.5, 1.0], [1.0, 0.5]))
+    assert differing_fields(ours, theirs) == ("sparse_values",)

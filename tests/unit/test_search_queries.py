@@ -150,6 +150,18 @@ def test_a_file_that_is_not_there(tmp_path):
         read_queries(tmp_path / "q.npy", 3)
 
 
+@pytest.mark.parametrize("values", [["1", "2", "3"], [True, False, True], [None, 1.0, 2.0]])
+def test_what_only_looks_like_numbers_is_none(tmp_path, values):
+    with pytest.raises(ConfigError, match="query 1 is no list of numbers"):
+        read_queries(written(tmp_path, "a.json", json.dumps([values])), 3)
+
+
+def test_an_empty_matrix_file_is_named(tmp_path):
+    (tmp_path / "a.npy").touch()
+    with pytest.raises(ConfigError, match=r"a\.npy cannot be read"):
+        read_queries(tmp_path / "a.npy", 3)
+
+
 def test_damaged_files_are_named(tmp_path):
     for name in ("q.npy", "q.parquet"):
         (tmp_path / name).write_bytes(b"nothing of the kind")

@@ -19,7 +19,7 @@ from migrator.model import Capabilities
 if TYPE_CHECKING:
     from migrator.model import Endpoint
 
-__all__ = ["capabilities", "examine", "open_source", "open_target", "shape", "shaper"]
+__all__ = ["capabilities", "examine", "open_source", "open_target", "place", "shape", "shaper"]
 
 
 STAGING_PAYS_RECORDS = 200_000
@@ -47,6 +47,13 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         concurrent_loads=settings.import_jobs if settings is not None else 1,
         quick_lookups=True,
     )
+
+
+def place(endpoint: Endpoint) -> str:
+    """Return where a collection lies, however its address is written."""
+    settings = read_options(endpoint)
+    where = str(settings.path.resolve()) if settings.path is not None else f"{settings.host.lower()}:{settings.port}/{settings.database or 'default'}"
+    return f"{where}/{settings.collection}"
 
 
 def open_source(endpoint: Endpoint) -> MilvusSource:

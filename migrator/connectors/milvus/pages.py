@@ -125,7 +125,8 @@ def to_batch(page: Page, layout: Layout, namespace: str) -> tuple[pa.RecordBatch
     metadata, problems = _metadata(page, layout)
     if page.no_vector is not None:
         problems |= {int(row): ("no_vector", "values", "its vector is null") for row in np.flatnonzero(page.no_vector)}
-    values = page.values if page.values is not None else np.empty((len(page), 0), np.float32)
+    # an answer without rows has no column of vectors either, and must go together with one that has
+    values = page.values if page.values is not None else np.empty((len(page), 0 if len(page) else layout.dimension), np.float32)
     sparse = decode_sparse(page.sparse) if page.sparse is not None else None
     batch = make_batch(ids, values, namespace=namespaces, metadata=pa.array(metadata, pa.string()), sparse_values=sparse)
     if not problems:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SETTLING_SECONDS = 30.0
 """Pinecone is eventually consistent and promises no bound; its documentation speaks of seconds."""
 
-__all__ = ["bill", "capabilities", "examine", "open_source", "open_target", "price_list"]
+__all__ = ["bill", "capabilities", "examine", "open_source", "open_target", "place", "price_list"]
 
 
 def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
@@ -56,6 +56,12 @@ def capabilities(endpoint: Endpoint | None = None) -> Capabilities:
         max_load_files=limits.IMPORT_FILES,
         max_load_namespaces=limits.IMPORT_NAMESPACES,
     )
+
+
+def place(endpoint: Endpoint) -> str:
+    """Return where an index lies: its name is one within the project that the key opens."""
+    settings = read_options(endpoint)
+    return f"{settings.controller} {settings.api_key} {settings.index}"
 
 
 def open_source(endpoint: Endpoint) -> PineconeSource:

@@ -117,7 +117,9 @@ def _read_json(text: str) -> Reading:
     stated = data.get("fingerprint")
     if not isinstance(stated, str) or "run" not in data or "verdict" not in data:
         raise NotAReportError
-    return Reading(data, stated, "", () if fingerprint(data) == stated else ("the data",))
+    # what is not fingerprinted says nothing else: ``as_json`` writes no place, and one format
+    foreign = "format" in data and (data["format"] != FORMAT or "report" in data)
+    return Reading(data, stated, "", ("the data",) if foreign or fingerprint(data) != stated else ())
 
 
 def _parsed(text: str) -> dict[str, Any]:

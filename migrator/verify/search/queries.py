@@ -46,7 +46,7 @@ def read_queries(path: Path, dimension: int) -> list[Query]:
         found = [_checked(path, place, item, dimension) for place, item in enumerate(readers[path.suffix.lower()](path), 1)]
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror or error}") from None
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, EOFError, ValueError) as error:  # NumPy ends an empty file with EOFError
         raise _bad(path, f"cannot be read: {error}") from None
     if not found:
         raise _bad(path, "holds no query")
@@ -106,10 +106,13 @@ def _checked(path: Path, place: int, item: Any, dimension: int) -> Query:
 
 def _vector(path: Path, place: int, values: Any, dimension: int) -> npt.NDArray[np.float32]:
     try:
-        vector = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
+        given = np.asarray([] if values is None else values)
+    except ValueError:
         raise _bad(path, f"query {place} is no list of numbers") from None
-    if values is None or vector.ndim != 1 or not len(vector):
+    if given.dtype.kind not in "fiu":  # NumPy would make numbers of texts and truth values
+        raise _bad(path, f"query {place} is no list of numbers")
+    vector = given.astype(np.float64)
+    if vector.ndim != 1 or not len(vector):
         raise _bad(path, f"query {place} has no vector")
     if len(vector) != dimension:
         raise _bad(path, f"query {place} has {len(vector):,} components, the collection {dimension:,}")
