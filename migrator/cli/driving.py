@@ -41,7 +41,7 @@ def drive(service: Service, options: argparse.Namespace, start: Callable[[], str
 
 def outcome(service: Service, run: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return the ``--json`` object of a run: its proof, or as much as there is of it."""
-    if status["status"] in ("proven", "differs", "incomplete") and status["kind"] != "dry-run":
+    if status["status"] in ("proven", "differs", "incomplete") and status["kind"] != "dry-run" and not status["error"]:
         return service.result(run) | {"status": status["status"]} | _error(status)
     namespaces = {row["name"]: {"source": row["total"], "target": row["done"], "missing": 0, "extra": 0, "changed": 0} for row in status["namespaces"]}
     answer = {name: status[name] for name in ("run", "status", "kind", "counts", "seconds", "records_per_second", "report", "verified_batches")}

@@ -20,7 +20,7 @@ _NAMESPACES = 20
 
 
 def search(options: argparse.Namespace) -> int:
-    """Search, show what was found and return 0 for pass, 1 for fail."""
+    """Search, show what was found and return 0 for pass, 1 for fail and for what could not be judged."""
     wanted = SearchOptions(
         samples=options.samples,
         k=options.top_k,
@@ -46,8 +46,8 @@ def text(found: Mapping[str, Any]) -> str:
     asked = "stored vectors" if found["queries_from"] == "sample" else "queries of the file"
     truth = found["truth"]
     lines = [
-        f"{found['verdict'] if found['judged'] else 'not judged'}: search on run {found['run']}",
-        f"  {found['reason']}" if found["judged"] else f"  {found['reason'].removeprefix('not judged: ')}",
+        f"{found['verdict']}: search on run {found['run']}",
+        f"  {found['reason']}",
         f"  {found['queries']:,} {asked}, the nearest {found['k']} of each by {found['metric']}",
         f"  truth      exact answers over {truth['records']:,} records of the {truth['read_from']}",
         *(_side(found, side) for side in ("source", "target")),

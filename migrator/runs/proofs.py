@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from migrator.errors import ConfigError
@@ -9,6 +10,8 @@ from migrator.ledger import runs as rows
 from migrator.runs import proof_sides, scopes, undoing, view
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from migrator.model import Plan, Scope
     from migrator.runs.manager import Manager
 
@@ -21,7 +24,7 @@ def check(manager: Manager, run: str) -> None:
     row = rows.get(manager.ledger, run)
     manager.check_free(run)
     undoing.check_stands(row, "verify")
-    if view.summary(manager, row)["status"] not in FINISHED:
+    if _standing(manager, row) not in FINISHED:
         raise ConfigError(f"run {run} is not finished", fix=f"finish it first: python -m migrator resume {run}", code="run_unfinished")
 
 
@@ -30,8 +33,14 @@ def begin(manager: Manager, run: str, scope: Scope) -> None:
     scopes.check(scope)
     check(manager, run)
     proof_sides.forget(manager.folder(run))
-    rows.note(manager.ledger, run, scope=scope.to_json(), standing=rows.standing(rows.get(manager.ledger, run)))
+    rows.note(manager.ledger, run, scope=scope.to_json(), standing=_standing(manager, rows.get(manager.ledger, run)))
     go_on(manager, run)
+
+
+def _standing(manager: Manager, row: sqlite3.Row) -> str:
+    """Return the run's status, after a later proof that was killed the one it had before."""
+    status, facts = str(view.summary(manager, row)["status"]), json.loads(row["facts"])
+    return str(facts.get("standing", status)) if status == "interrupted" and not facts.get("repair") else status
 
 
 def begin_pair(manager: Manager, plan: Plan, owner: str, scope: Scope) -> str:

@@ -205,7 +205,10 @@ class Service:
     # -- files
 
     def report(self, run: str, output: Path | None = None) -> Path:
-        """Return the run's HTML report, or write it to ``output``: as JSON where that ends in ``.json``."""
+        """Return the run's HTML report, or write it to ``output``: as JSON where that ends in ``.json``. Raise ``ConfigError`` for any other kind."""
+        if output is not None and output.suffix.lower() not in {".html", ".htm", ".json"}:
+            fix = "give a name that ends in .html or .json; for a PDF print the HTML file from a browser"
+            raise ConfigError(f"{output} is neither .html nor .json", fix=fix, code="report_format")
         found, folder = self.result(run), self.manager.folder(run)
         if "fingerprint" not in found:  # of a version that made none
             result.save(self.manager.ledger, folder, found)

@@ -104,13 +104,22 @@ class Recheck:
 
 @dataclass(frozen=True)
 class _Seen:
-    record: dict[str, Any]
+    """A record as it is now."""
+
+    batch: pa.RecordBatch
+    row: int
     hash: tuple[int, int]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record as Python objects, which take eight times the room."""
+        return to_dicts(self.batch.slice(self.row, 1))[0]
 
 
 def _seen(batch: pa.RecordBatch) -> dict[tuple[str, str], _Seen]:
+    names = zip(batch.column("namespace").to_pylist(), batch.column("id").to_pylist(), strict=True)
     hashes = hash_rows(batch).rows.tolist()
-    return {(record["namespace"], record["id"]): _Seen(record, (low, high)) for record, (low, high) in zip(to_dicts(batch), hashes, strict=True)}
+    return {name: _Seen(batch, row, (low, high)) for row, (name, (low, high)) in enumerate(zip(names, hashes, strict=True))}
 
 
 def _several(one: Found) -> bool:
@@ -134,9 +143,10 @@ def _judged(difference: Difference, ours: _Seen | None, theirs: _Seen | None, sc
         return replace(difference, kind="missing" if theirs is None else "extra", fields=())
     if ours.hash == theirs.hash or scope.level == "ids":
         return None
-    fields = differing_fields(ours.record, theirs.record)
+    left, right = ours.record, theirs.record
+    fields = differing_fields(left, right)
     most = scope.tolerance.most
-    delta, cosine = distance(ours.record["values"], theirs.record["values"]) if "values" in fields else (None, None)
+    delta, cosine = distance(left["values"], right["values"]) if "values" in fields else (None, None)
     if most and fields == ("values",) and delta is not None and delta <= most:  # bit by bit, 0.0 and -0.0 are two values
         return None
     return replace(difference, kind="changed", fields=fields, largest_delta=delta, cosine=cosine)

@@ -223,6 +223,7 @@ def test_report(run, seeded, tmp_path):
     assert run("report", made, "-o", "report.html").code == 0
     assert Path("report.html").read_text("utf-8").startswith("<!doctype html>")
     run("report", made, "-o", "no/such/folder/report.html").is_error(2, "cannot be written")
+    run("report", made, "-o", "report.pdf").is_error(2, "report.pdf is neither .html nor .json")
 
 
 def test_report_check(run, seeded):

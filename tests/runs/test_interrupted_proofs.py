@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from migrator.connectors import memory
+from migrator.errors import ConfigError
 from migrator.verify import reading
 from tests.runs.conftest import Ended
 from tests.unit.batches import numbered
@@ -123,3 +124,27 @@ def test_the_state_holds_what_cannot_be_read(tmp_path):
     again = reading.begin(tmp_path / "s.npz", {"version": "1"}, list)
     assert (again.cursors, again.done, again.rows) == ({"a": "7"}, {"b"}, 12)
     assert reading.begin(tmp_path / "s.npz", {"version": "2"}, list).rows == 0
+
+
+def killed(service, run):
+    """Leave the ledger as a process does that is killed while it proves ``run``."""
+    with service.manager.ledger.transaction() as db:
+        db.execute("UPDATE runs SET status='running', phase='verifying' WHERE run=?", (run,))
+    assert service.status(run)["status"] == "interrupted"
+
+
+def test_a_proof_that_was_killed_can_be_asked_for_anew(service, copied, stopping, collections):
+    stopping(service, "target", 2)
+    service.start_verify(copied)
+    Ended(service, copied)
+    for _ in range(2):
+        killed(service, copied)
+        collections["target"].rows[0] = dataclasses.replace(collections["target"].rows[0], metadata=None)  # in what was read before
+        service.start_verify(copied)
+        assert str(Ended(service, copied)) == "differs"
+
+
+def test_a_copy_that_was_killed_while_it_was_proven_is_resumed_first(service, copied):
+    killed(service, copied)
+    with pytest.raises(ConfigError, match="not finished"):
+        service.start_verify(copied)

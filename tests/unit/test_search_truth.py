@@ -164,7 +164,7 @@ def side(mean):
         (0.58, 0.60, "fail", "the source's own search finds 60.0%"),
         (0.90, 1.0, "fail", "95.0% was asked for"),
         (0.90, None, "fail", "cannot be asked"),
-        (None, 0.9, "pass", "not judged"),
+        (None, 0.9, "not judged", "no search"),
     ],
 )
 def test_verdict(target, source, verdict, said):

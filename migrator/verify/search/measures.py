@@ -109,7 +109,7 @@ def latency(answers: Answers) -> dict[str, float] | None:
 def judge(target: Mapping[str, float] | None, source: Mapping[str, float] | None, threshold: float, k: int) -> tuple[str, str]:
     """Return the verdict and its reason as a sentence. Each side's recall is against the truth, never against the other."""
     if target is None:
-        return "pass", "not judged: the target has no search that could be asked"
+        return "not judged", "the target has no search that could be asked"
     said = f"the target finds {target['mean']:.1%} of the true nearest {k}"
     if target["mean"] >= threshold:
         return "pass", f"{said}; {threshold:.1%} was asked for"
