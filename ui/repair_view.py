@@ -67,16 +67,15 @@ def _rollback(run: str, target: str) -> None:
         if preview["refused"]:
             st.warning(f"This copy cannot be taken back: {kit.plain(preview['refused'])}", icon=":material/block:")
             return
-        st.markdown(f"**{kit.plain(preview['sentence'])}**")
         if preview["action"] == "nothing":
+            st.markdown(f"There is nothing to take back: {kit.plain(preview['sentence'])}.")
             return
-        for number, what in ((preview["deletes"], "deleted from the target"), (preview["restores"], "put back as it was before")):
-            if number:
-                st.markdown(f":material/chevron_right: {words.several(number, 'record')} {what}")
+        st.markdown(f"A rollback {kit.plain(preview['sentence'])}.")
         if preview["action"] in {"drop", "files"}:
-            st.warning(f"{kit.plain(target)} will be gone for good. The source is not touched.", icon=":material/delete_forever:")
+            gone = kit.plain(target) if preview["action"] == "drop" else "These files"
+            st.warning(f"{gone} will be gone for good. The source is not touched.", icon=":material/delete_forever:")
         confirm = preview["confirm"]
-        typed = st.text_input(f"Type its name to confirm: {kit.plain(confirm)}", key="rollback_confirm").strip()
+        typed = st.text_input(f"Type the target's name to confirm: {kit.plain(confirm)}", key="rollback_confirm").strip()
         if st.button("Roll back", type="primary", icon=":material/undo:", key="rollback_start", disabled=typed != confirm):
             state.service().rollbacks.start(run, typed)
             st.rerun()

@@ -108,7 +108,8 @@ def _verdict(result: dict[str, Any]) -> None:
         differ = f"{words.count(number)} {'records differ' if number != 1 else 'record differs'} between source and target"
         if verify_cards.level(result) == "counts":
             differ = f"The counts of source and target differ by {words.several(number, 'record')}"
-        text = f"**Not the same.** {differ}. Do not cut over before they are explained."
+        looked = f" {kit.plain(partial[:1].upper() + partial[1:])}." if (partial := words.partial(result)) else ""
+        text = f"**Not the same.** {differ}.{looked} Do not cut over before {'it is' if number == 1 else 'they are'} explained."
         st.error(text, icon=":material/difference:")
     else:
         st.warning(f"**Incomplete.** {words.incomplete(result)}", icon=":material/pending:")
