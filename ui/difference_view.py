@@ -88,7 +88,7 @@ def _table(shown: list[dict[str, Any]]) -> int | None:
         | {name: row.get(name) for name in measured}
         for row in shown
     ]
-    widths = {"namespace": 80, "id": 135, "class": 68, "fields": 112} if measured else {"namespace": 110, "id": 200, "class": 75, "fields": 160}
+    widths = {"namespace": 88, "id": 130, "class": 68, "fields": 109} if measured else {"namespace": 110, "id": 200, "class": 75, "fields": 160}
     config: dict[str, Any] = {name: columns.TextColumn(name, width=width) for name, width in widths.items()}
     if "largest_delta" in measured:
         config["largest_delta"] = columns.NumberColumn("max |Δ|", format="%.3g", width=75, help="The largest difference of a component.")

@@ -28,7 +28,7 @@ def offer(run: str) -> None:
         _repair(run)
 
 
-@st.dialog("Repair the target", width="medium", icon=":material/build:")
+@st.dialog("Repair the target", width="medium", icon=":material/build:", on_dismiss="rerun")
 def _repair(run: str) -> None:
     """Say what a repair would do, and start it."""
     with kit.guarded():
@@ -59,7 +59,7 @@ def offer_rollback(run: str, seen: Mapping[str, Any]) -> None:
         _rollback(run, endpoints.parse(seen["target"]).resource)
 
 
-@st.dialog("Roll back this copy", width="medium", icon=":material/undo:")
+@st.dialog("Roll back this copy", width="medium", icon=":material/undo:", on_dismiss="rerun")
 def _rollback(run: str, target: str) -> None:
     """Say what a rollback would do, and start it once the name that it asks for was typed."""
     with kit.guarded():
@@ -79,6 +79,21 @@ def _rollback(run: str, target: str) -> None:
         if st.button("Roll back", type="primary", icon=":material/undo:", key="rollback_start", disabled=typed != confirm):
             state.service().rollbacks.start(run, typed)
             st.rerun()
+
+
+def is_taken_back(seen: Mapping[str, Any]) -> bool:
+    """Return whether a run was rolled back, wholly or midway: it can be neither resumed nor proven."""
+    return bool(seen.get("rolled_back") or seen.get("rollback"))
+
+
+def how_far_back(seen: Mapping[str, Any]) -> None:
+    """Draw what a rollback did, or that one did not come to its end."""
+    if back := seen.get("rolled_back"):
+        taken_back(back)
+    elif seen["status"] != "running":
+        gone = "Part of what the run wrote is gone, and the run cannot be used."
+        text = f"**Rolled back midway.** {gone} Roll it back again on the Verify page: it goes on where it was."
+        st.warning(text, icon=":material/undo:")
 
 
 def history(result: Mapping[str, Any]) -> None:

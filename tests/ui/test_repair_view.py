@@ -180,6 +180,42 @@ def test_a_copy_that_was_taken_back_is_not_called_proven(app, rollbacks, service
     assert not {"rollback", "verify_again", "map_draw"} & {button.key for button in app.button}
 
 
+def test_the_run_page_says_that_a_copy_was_taken_back(app, rollbacks, service, run, monkeypatch):
+    status = service.status
+    back = {"finished": 1_700_000_100.0, "deleted": 290, "restored": 10, "dropped": False, "proof": AS_BEFORE}
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "cancelled", "rolled_back": back})
+    goto(app, "run")
+    assert not app.exception
+    said = shown(app)
+    assert "The target is as it was before" in said
+    assert "What was written stays" not in said
+    assert "control_resume" not in buttons(app)
+
+
+@pytest.mark.parametrize("page", ["verify", "run"])
+def test_a_rollback_that_was_killed_leaves_nothing_that_passes_for_proven(app, rollbacks, service, run, monkeypatch, page):
+    status = service.status
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "interrupted", "rollback": {"done": 0, "counts": {}}})
+    goto(app, page)
+    assert not app.exception
+    assert "Rolled back midway." in app.warning[0].value
+    assert "Proven." not in shown(app)
+    assert not {"control_resume", "verify_again", "repair"} & {*buttons(app)}
+    assert page == "run" or "rollback" in buttons(app)
+
+
+@pytest.mark.parametrize(
+    ("repair", "said"), [({"done": 0}, "A repair of this run was begun and stopped"), (None, "What was asked for last was begun and stopped")]
+)
+def test_what_was_killed_since_the_proof_is_said_before_it(app, service, run, monkeypatch, repair, said):
+    status = service.status
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "interrupted", "repair": repair})
+    goto(app, "verify")
+    assert not app.exception
+    assert said in app.warning[0].value
+    assert "Below is the proof before it." in app.warning[0].value
+
+
 def test_a_run_that_failed_before_its_proof_can_be_taken_back(app, rollbacks, service, target, tmp_path):
     plan = service.plan(index(tmp_path / "s"), target)
     (tmp_path / "s" / "a.index").unlink()
