@@ -11,6 +11,7 @@ from ui import charts, cutover_view, follow_view, kit, load_view, repair_view, r
 from ui.run_list import FINISHED
 
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
+STOPPED = frozenset({"paused", "interrupted"})
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
 
@@ -58,7 +59,7 @@ def _controls(seen: dict[str, Any]) -> None:
         _control("Pause", ":material/pause:", service.pause, run, disabled=asked)
     if status in RESUMABLE and not repair_view.is_taken_back(seen):
         _control("Resume", ":material/play_arrow:", service.resume, run, primary=True)
-    if status in {"running", "paused", "interrupted"} or (status == "failed" and load_view.stopped(seen)):
+    if status == "running" or (status in STOPPED and not repair_view.is_taken_back(seen)) or (status == "failed" and load_view.stopped(seen)):
         _control("Cancel", ":material/stop:", service.cancel, run, disabled=asked)
     found = "See the proof" if status == "proven" else "See what was found"
     if status in FINISHED and seen["kind"] != "dry-run" and st.button(found, icon=":material/fact_check:", type="primary", key="to_verify"):

@@ -84,7 +84,8 @@ def _watch(run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         run_list.badge(seen)
         st.caption(DOING.get(seen["phase"], DESCRIPTIONS["running"]), width="content")
-    st.progress(seen["progress"], text=run_words.progress_text(seen))
+    proving = seen["phase"] not in DOING or seen["phase"] == "verifying"
+    st.progress(seen["progress"], text=run_words.progress_text(seen) if proving else None)  # its text is about the copy and its proof
 
 
 def _unproven(seen: dict[str, Any]) -> None:

@@ -200,7 +200,7 @@ def test_a_rollback_that_was_killed_leaves_nothing_that_passes_for_proven(app, r
     assert not app.exception
     assert "Rolled back midway." in app.warning[0].value
     assert "Proven." not in shown(app)
-    assert not {"control_resume", "verify_again", "repair"} & {*buttons(app)}
+    assert not {"control_resume", "control_cancel", "verify_again", "repair"} & {*buttons(app)}
     assert page == "run" or "rollback" in buttons(app)
 
 

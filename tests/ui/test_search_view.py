@@ -211,4 +211,5 @@ def test_nothing_is_offered_twice_while_one_is_under_way(app, searches, service,
     goto(app, "verify")
     assert not app.exception
     assert "Asking both sides the same queries" in shown(app)
+    assert "three quarters" not in "".join(str(bar.proto.text) for bar in app.get("progress"))
     assert "search" not in {button.key for button in app.button}
