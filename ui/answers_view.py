@@ -55,7 +55,7 @@ def _answers(row: dict[str, Any]) -> None:
             f"Recall: {kit.plain(', '.join(said) or 'of neither side')}. One that is not marked and just as near as the last exact one counts for it too."
         )
         config: dict[str, Any] = {"rank": columns.NumberColumn("", width=35)}
-        config |= {name: columns.TextColumn(name, width=230) for name in lists}
+        config |= {name: columns.TextColumn(name, width=110) for name in lists}
         kit.table(
             rows, config, f"The {len(row['exact'])} exact answers beside those of {' and '.join(name for name in lists if name != 'exact') or 'no side'}."
         )

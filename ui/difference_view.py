@@ -15,11 +15,11 @@ KINDS = {"missing": "missing in the target", "extra": "extra in the target", "ch
 
 def draw(run: str, result: dict[str, Any]) -> None:
     """Draw the differences of ``result``, if there are any."""
+    found = result["differences"]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Differences", anchor=False, width="content")
-        if result["verdict"] == "differs":
+        if found:
             repair_view.offer(run)
-    found = result["differences"]
     if not found:
         st.caption(_none(result))
         return
@@ -88,13 +88,12 @@ def _table(shown: list[dict[str, Any]]) -> int | None:
         | {name: row.get(name) for name in measured}
         for row in shown
     ]
-    widths = {"namespace": 90, "id": 140, "class": 70, "fields": 95} if measured else {"namespace": 110, "id": 200, "class": 75, "fields": 160}
+    widths = {"namespace": 88, "id": 130, "class": 68, "fields": 109} if measured else {"namespace": 110, "id": 200, "class": 75, "fields": 160}
     config: dict[str, Any] = {name: columns.TextColumn(name, width=width) for name, width in widths.items()}
     if "largest_delta" in measured:
         config["largest_delta"] = columns.NumberColumn("max |Δ|", format="%.3g", width=75, help="The largest difference of a component.")
     if "cosine" in measured:
         config["cosine"] = columns.NumberColumn("cosine", format="%.6f", width=80, help="Between the two vectors; 1 is the same direction.")
-    shape = {"height": 360, "placeholder": "—"}
-    event = kit.table(rows, config, f"{len(rows)} differences.", on_select="rerun", selection_mode="single-row", key="difference_table", **shape)
+    event = kit.table(rows, config, f"{len(rows)} differences.", on_select="rerun", selection_mode="single-row", key="difference_table", height=360)
     ticked = event["selection"]["rows"]
     return ticked[0] if ticked and ticked[0] < len(shown) else 0 if shown else None

@@ -61,6 +61,12 @@ def failure(message: str, fix: str = "") -> None:
     st.error(_sentence(message) + (f"  \n**What to do:** {plain(fix)}" if fix else ""), icon=":material/error:")
 
 
+def notice(message: str, fix: str = "") -> None:
+    """Draw what is good to know about figures: what it is, and what to do."""
+    text = " ".join(f"{_sentence(part.rstrip('.'))}." for part in (message, fix) if part)
+    st.info(text, icon=":material/info:")
+
+
 def _sentence(text: str) -> str:
     """Return ``text`` harmless to Markdown, beginning with a capital unless it begins with a name."""
     word = text.partition(" ")[0].rstrip(":,")
@@ -119,7 +125,7 @@ def chart(title: str, drawn: Chart, key: str) -> None:
 
 def table(rows: Any, columns: dict[str, Any], alt: str, **options: Any) -> Any:
     """Draw a table of data: ``columns`` are Streamlit column configurations, ``alt`` says in words what the table holds."""
-    return st.dataframe(rows, hide_index=True, column_config=columns, column_order=list(columns), alt=alt, **options)
+    return st.dataframe(rows, hide_index=True, column_config=columns, column_order=list(columns), alt=alt, **{"placeholder": "—", **options})
 
 
 def download(label: str, path: Path, *, name: str | None = None, icon: str = ":material/download:", key: str | None = None) -> None:

@@ -56,7 +56,7 @@ def _scope(sample: str, form: str, most: str) -> Any:
     return verbs.Scope(sample=sample, tolerance=verbs.Tolerance(components=components, normalised=form == "normalised", float16=form == "float16"))
 
 
-@st.dialog("Verify again", width="medium", icon=":material/replay:")
+@st.dialog("Verify again", width="medium", icon=":material/replay:", on_dismiss="rerun")
 def again(run: str) -> None:
     """Ask how deep to look, and prove ``run`` again in the background."""
     with kit.guarded():

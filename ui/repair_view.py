@@ -28,7 +28,7 @@ def offer(run: str) -> None:
         _repair(run)
 
 
-@st.dialog("Repair the target", width="medium", icon=":material/build:")
+@st.dialog("Repair the target", width="medium", icon=":material/build:", on_dismiss="rerun")
 def _repair(run: str) -> None:
     """Say what a repair would do, and start it."""
     with kit.guarded():
@@ -59,7 +59,7 @@ def offer_rollback(run: str, seen: Mapping[str, Any]) -> None:
         _rollback(run, endpoints.parse(seen["target"]).resource)
 
 
-@st.dialog("Roll back this copy", width="medium", icon=":material/undo:")
+@st.dialog("Roll back this copy", width="medium", icon=":material/undo:", on_dismiss="rerun")
 def _rollback(run: str, target: str) -> None:
     """Say what a rollback would do, and start it once the name that it asks for was typed."""
     with kit.guarded():
@@ -67,19 +67,33 @@ def _rollback(run: str, target: str) -> None:
         if preview["refused"]:
             st.warning(f"This copy cannot be taken back: {kit.plain(preview['refused'])}", icon=":material/block:")
             return
-        st.markdown(f"**{kit.plain(preview['sentence'])}**")
         if preview["action"] == "nothing":
+            st.markdown(f"There is nothing to take back: {kit.plain(preview['sentence'])}.")
             return
-        for number, what in ((preview["deletes"], "deleted from the target"), (preview["restores"], "put back as it was before")):
-            if number:
-                st.markdown(f":material/chevron_right: {words.several(number, 'record')} {what}")
+        st.markdown(f"A rollback {kit.plain(preview['sentence'])}.")
         if preview["action"] in {"drop", "files"}:
-            st.warning(f"{kit.plain(target)} will be gone for good. The source is not touched.", icon=":material/delete_forever:")
+            gone = kit.plain(target) if preview["action"] == "drop" else "These files"
+            st.warning(f"{gone} will be gone for good. The source is not touched.", icon=":material/delete_forever:")
         confirm = preview["confirm"]
-        typed = st.text_input(f"Type its name to confirm: {kit.plain(confirm)}", key="rollback_confirm").strip()
+        typed = st.text_input(f"Type the target's name to confirm: {kit.plain(confirm)}", key="rollback_confirm").strip()
         if st.button("Roll back", type="primary", icon=":material/undo:", key="rollback_start", disabled=typed != confirm):
             state.service().rollbacks.start(run, typed)
             st.rerun()
+
+
+def is_taken_back(seen: Mapping[str, Any]) -> bool:
+    """Return whether a run was rolled back, wholly or midway: it can be neither resumed nor proven."""
+    return bool(seen.get("rolled_back") or seen.get("rollback"))
+
+
+def how_far_back(seen: Mapping[str, Any]) -> None:
+    """Draw what a rollback did, or that one did not come to its end."""
+    if back := seen.get("rolled_back"):
+        taken_back(back)
+    elif seen["status"] != "running":
+        gone = "Part of what the run wrote is gone, and the run cannot be used."
+        text = f"**Rolled back midway.** {gone} Roll it back again on the Verify page: it goes on where it was."
+        st.warning(text, icon=":material/undo:")
 
 
 def history(result: Mapping[str, Any]) -> None:

@@ -47,6 +47,8 @@ def standing(row: dict[str, Any]) -> tuple[str, str, str]:
     """Return the colour, icon and word that say how a run stands; a dry run that is done has nothing to be incomplete about."""
     if row["asked"]:
         return ASKED[row["asked"]]
+    if row.get("rolled_back"):
+        return "gray", ":material/undo:", "rolled back"
     if row["kind"] == "dry-run" and row["status"] in FINISHED:
         return "gray", ":material/science:", "dry run"
     return kit.STATUS.get(row["status"], ("gray", ":material/help:", row["status"]))

@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 from streamlit import column_config as columns
 
-from ui import charts, cutover_view, follow_view, kit, load_view, run_list, run_words, state, words
+from ui import charts, cutover_view, follow_view, kit, load_view, repair_view, run_list, run_words, state, words
 from ui.run_list import FINISHED
 
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
+STOPPED = frozenset({"paused", "interrupted"})
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
 
@@ -56,9 +57,9 @@ def _controls(seen: dict[str, Any]) -> None:
     service, asked = state.service(), bool(seen["asked"])
     if status == "running":
         _control("Pause", ":material/pause:", service.pause, run, disabled=asked)
-    if status in RESUMABLE:
+    if status in RESUMABLE and not repair_view.is_taken_back(seen):
         _control("Resume", ":material/play_arrow:", service.resume, run, primary=True)
-    if status in {"running", "paused", "interrupted"} or (status == "failed" and load_view.stopped(seen)):
+    if status == "running" or (status in STOPPED and not repair_view.is_taken_back(seen)) or (status == "failed" and load_view.stopped(seen)):
         _control("Cancel", ":material/stop:", service.cancel, run, disabled=asked)
     found = "See the proof" if status == "proven" else "See what was found"
     if status in FINISHED and seen["kind"] != "dry-run" and st.button(found, icon=":material/fact_check:", type="primary", key="to_verify"):
@@ -73,10 +74,20 @@ def _control(label: str, icon: str, act: Any, run: str, *, primary: bool = False
 
 
 def _outcome(seen: dict[str, Any]) -> None:
-    counts, status = seen["counts"], seen["status"]
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
-    elif status == "interrupted":
+    if repair_view.is_taken_back(seen):
+        repair_view.how_far_back(seen)
+    elif seen["status"] == "failed":
+        stays = f"Failed. What was written stays in {load_view.where(seen)}."
+        st.info(f"{stays} Once the cause is mended, resume it: it goes on after its last checkpoint. {load_view.stopped(seen)}", icon=":material/error:")
+    elif not seen["error"]:
+        _ended(seen)
+
+
+def _ended(seen: dict[str, Any]) -> None:
+    counts, status = seen["counts"], seen["status"]
+    if status == "interrupted":
         going_on = f"Nothing is lost: resume it, it goes on after its last checkpoint. {load_view.stopped(seen)}"
         st.warning(f"The process that ran this was stopped. {going_on}", icon=":material/power_off:")
     elif status == "cancelled":
@@ -89,9 +100,6 @@ def _outcome(seen: dict[str, Any]) -> None:
         st.warning(f"**Incomplete.** {words.incomplete(seen)}", icon=":material/pending:")
     elif status == "differs":
         st.error("**Not the same.** Source and target do not hold the same records.", icon=":material/difference:")
-    if status == "failed":
-        stays = f"Failed. What was written stays in {load_view.where(seen)}."
-        st.info(f"{stays} Once the cause is mended, resume it: it goes on after its last checkpoint. {load_view.stopped(seen)}", icon=":material/error:")
 
 
 def _figures(seen: dict[str, Any]) -> None:

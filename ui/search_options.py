@@ -20,7 +20,7 @@ OWN_TYPES = ["npy", "json", "jsonl", "parquet"]
 OWN_HELP = 'A NumPy matrix, JSON or JSON lines of vectors or of {"values": […], "id", "namespace", "filter"}, or Parquet with a column of vectors.'
 
 
-@st.dialog("Measure search quality", width="medium", icon=":material/target:")
+@st.dialog("Measure search quality", width="medium", icon=":material/target:", on_dismiss="rerun")
 def ask(run: str, namespaces: Sequence[str]) -> None:
     """Ask for the options, and measure ``run`` in the background."""
     with kit.guarded():

@@ -10,6 +10,8 @@ from streamlit import column_config as columns
 from ui import answers_view, kit, search_options, words
 
 SIDES = ("source", "target")
+UNASKED = frozenset(f"{side}_unsearchable" for side in SIDES)
+"""Findings that are said under the table of both sides."""
 
 
 def draw(run: str, result: dict[str, Any]) -> None:
@@ -22,32 +24,32 @@ def draw(run: str, result: dict[str, Any]) -> None:
     if not found:
         st.caption("Not measured yet: asks both sides the same queries, and compares the answers with the exact ones, computed here over the copied records.")
         return
-    _verdict(found)
-    if found.get("proof_finished") not in (None, result["finished"]):
-        st.caption("Measured before the proof above was made: measure again to hold what is there now to it.")
+    _verdict(found, stale=words.outdated(found, result))
     _sides(found)
     _figures(found)
     for finding in found.get("findings", []):
-        if finding["code"].endswith("_unsearchable"):
-            continue  # said beside the recalls
-        st.info(kit.plain(" ".join(part for part in (finding["message"], finding["fix"]) if part)), icon=":material/info:")
+        if finding["code"] not in UNASKED:
+            kit.notice(finding["message"], finding["fix"])
     _namespaces(found)
     answers_view.draw(found)
 
 
-def _verdict(found: dict[str, Any]) -> None:
-    """Draw the verdict in words: the figure, what it is measured against, and what was asked."""
+def _verdict(found: dict[str, Any], *, stale: bool) -> None:
+    """Draw the verdict in words: the figure, what it is measured against, and what was asked. One that is ``stale`` judges nothing that is there now."""
     target = found["recall"]["target"]
     if target is None:
         text = f"The target has no search to judge: {found['unsearchable'].get('target', 'it cannot be searched')}."
         st.warning(kit.plain(text), icon=":material/search_off:")
         return
     asked = f"{words.several(found['queries'], 'query', 'queries')} {'of a file' if found['queries_from'] == 'file' else 'sampled from the stored vectors'}"
-    of = f"Of the exact {found['k']} nearest the target finds {target['mean']:.3f} on average; {found['threshold']:g} was asked for. {asked}."
-    if found["verdict"] == "pass":
-        st.success(f"**Finds what it should.** {kit.plain(of)}", icon=":material/target:")
+    nearest = f"the exact {found['k']} nearest the target finds {target['mean']:.3f} on average; {found['threshold']:g} was asked for. {asked}."
+    if stale:
+        text = f"**Measured before the proof above.** Then: of {kit.plain(nearest)} Measure again to judge what is there now."
+        st.info(text, icon=":material/history:")
+    elif found["verdict"] == "pass":
+        st.success(f"**Finds what it should.** Of {kit.plain(nearest)}", icon=":material/target:")
     else:
-        st.error(f"**Finds too little.** {kit.plain(of)}", icon=":material/target:")
+        st.error(f"**Finds too little.** Of {kit.plain(nearest)}", icon=":material/target:")
 
 
 def _sides(found: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def draw(result: dict[str, Any]) -> None:
         _equal(result, "Vectors equal", ":material/task_alt:", len(vectors), f"{words.several(len(vectors), 'record')} with other values")
         where = f"{words.several(len(fields), 'field')} in {words.several(len(metadata), 'record')}"
         _equal(result, "Metadata equal", ":material/data_object:", len(metadata), f"{where} {'differs' if len(fields) == 1 else 'differ'}")
-        _recall(result.get("search"))
+        _recall(result)
     _digests(result)
 
 
@@ -78,13 +78,15 @@ def _equal(result: dict[str, Any], label: str, icon: str, unequal: int, said: st
     kit.card(label, f"≥ {value}" if unknown else value, caption, icon=icon, tone="red" if unequal or unknown else "")
 
 
-def _recall(search: dict[str, Any] | None) -> None:
+def _recall(result: dict[str, Any]) -> None:
     """Draw how much of the exact answers the target's search finds, beside what the source's does."""
+    search = result.get("search")
     if not search:
         kit.card("Recall", "—", "not measured yet", icon=":material/target:")
         return
     source, target = search["recall"]["source"], search["recall"]["target"]
-    said = f"source {source['mean']:.3f}" if source else "the source cannot be searched"
+    said = "before the last proof; " if words.outdated(search, result) else ""
+    said += f"source {source['mean']:.3f}" if source else "the source cannot be searched"
     queries = words.several(search["queries"], "query", "queries")
     value = f"{target['mean']:.3f}" if target else "—"
     kit.card(f"Recall@{search['k']} of the target", value, f"{said}, {queries}", icon=":material/target:", tone="red" if search["verdict"] == "fail" else "")

@@ -17,6 +17,7 @@ DOING = {
     "searching": "Asking both sides the same queries…",
 }
 """By the phase of a finished run with which something is done again."""
+STOPPED = frozenset({"paused", "interrupted"})
 DESCRIPTIONS = {
     "running": "This run is still going; its proof comes at the end.",
     "paused": "This run is paused. Resume it on the Run page; its proof comes at the end.",
@@ -52,18 +53,28 @@ def _proof(run: str, seen: dict[str, Any], result: dict[str, Any]) -> None:
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
         st.caption("What was asked for last could not be finished. Below is the proof before it.")
-    if back := seen.get("rolled_back"):
-        repair_view.taken_back(back)
+    elif seen["status"] in STOPPED and not repair_view.is_taken_back(seen):
+        _stopped(seen)
+    if repair_view.is_taken_back(seen):
+        repair_view.how_far_back(seen)
         st.caption("The figures below are those of the proof before that.")
         verify_cards.draw(result)
     else:
-        repair_view.history(result)
         _verdict(result)
+        repair_view.history(result)
         verify_cards.draw(result)
         proof_charts.draw(run, result)
         difference_view.draw(run, result)
         search_view.draw(run, result)
     _actions(run, seen)
+
+
+def _stopped(seen: dict[str, Any]) -> None:
+    """Say that a newer proof, repair or search was begun and stopped: the verdict below knows nothing of it."""
+    what = "A repair of this run was begun and stopped, and part of it may be done" if seen.get("repair") else "What was asked for last was begun and stopped"
+    st.warning(f"{what}. Below is the proof before it. Resume it on the Run page.", icon=":material/power_off:")
+    if st.button("Go to the run", icon=":material/play_circle:", key="to_run"):
+        st.switch_page("../pages/run.py", query_params={"run": seen["run"]})
 
 
 def _watch(run: str) -> None:
@@ -83,8 +94,8 @@ def _unproven(seen: dict[str, Any]) -> None:
         st.markdown("A dry run writes nothing, so there is nothing to prove." if seen["kind"] == "dry-run" else why)
         if seen["error"]:
             kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
-        if back := seen.get("rolled_back"):
-            repair_view.taken_back(back)
+        if repair_view.is_taken_back(seen):
+            repair_view.how_far_back(seen)
         with st.container(horizontal=True):
             if st.button("Go to the run", icon=":material/play_circle:", key="to_run"):
                 st.switch_page("../pages/run.py", query_params={"run": seen["run"]})
@@ -108,7 +119,8 @@ def _verdict(result: dict[str, Any]) -> None:
         differ = f"{words.count(number)} {'records differ' if number != 1 else 'record differs'} between source and target"
         if verify_cards.level(result) == "counts":
             differ = f"The counts of source and target differ by {words.several(number, 'record')}"
-        text = f"**Not the same.** {differ}. Do not cut over before they are explained."
+        looked = f" {kit.plain(partial[:1].upper() + partial[1:])}." if (partial := words.partial(result)) else ""
+        text = f"**Not the same.** {differ}.{looked} Do not cut over before {'it is' if number == 1 else 'they are'} explained."
         st.error(text, icon=":material/difference:")
     else:
         st.warning(f"**Incomplete.** {words.incomplete(result)}", icon=":material/pending:")
@@ -127,7 +139,9 @@ def _actions(run: str, seen: dict[str, Any]) -> None:
     """Draw what can be done with the run now."""
     st.divider()
     with st.container(horizontal=True):
-        if not seen.get("rolled_back") and st.button("Verify again…", icon=":material/replay:", key="verify_again", help="Reads the sides as they are now."):
+        if not repair_view.is_taken_back(seen) and st.button(
+            "Verify again…", icon=":material/replay:", key="verify_again", help="Reads the sides as they are now."
+        ):
             proof_options.again(run)
         kit.download("Download the report", state.service().report(run), name=f"report-{run}.html", icon=":material/description:")
         if st.button("Go to export", icon=":material/download:", key="to_export"):

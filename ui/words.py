@@ -99,6 +99,11 @@ def partial(result: Mapping[str, Any]) -> str:
     return "" if whole else str(scope.get("sentence", ""))
 
 
+def outdated(search: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Return whether a search was made before the proof of ``result``."""
+    return search.get("proof_finished") not in (None, result["finished"])
+
+
 def incomplete(result: Mapping[str, Any]) -> str:
     """Return why a run is incomplete, from its counts."""
     counts = result["counts"]

@@ -15,6 +15,7 @@ from migrator.protocols import Versioned
 from migrator.runs import proof_sides, result, scopes
 from migrator.runs.proof_sides import Opened
 from migrator.transform import compile_transform
+from migrator.verify.comparison import DIFFERENCES
 from migrator.verify.counting import compare_counts, counts_of
 from migrator.verify.proof import Way, compare
 from migrator.verify.sides import Walk
@@ -42,7 +43,7 @@ def run(attempt: Attempt, rules: Rules, *, anew: bool, scope: Scope | None = Non
             found = compare_counts(
                 {name: digest.count for name, digest in recorded.items()}, counts_of(theirs.source, as_it_is(written)), extra_allowed=plan.merge
             )
-            return result.conclude(attempt, found, scope)
+            return _counted(attempt, found, scope)
         target = proof_sides.whole_side(theirs, as_it_is(written))
         way = replace(_way(attempt, scope), extra_allowed=plan.merge, settles=not len(rules.repeats.winners))
         if anew or not scope.whole:
@@ -67,13 +68,19 @@ def pair(attempt: Attempt) -> str:
         if scope.level == "counts":
             attempt.phase("verifying", "counting both collections")
             found = compare_counts(counts_of(ours.source, compile_transform(plan)), counts_of(theirs.source, as_it_is(wanted)))
-            return result.conclude(attempt, found, scope)
+            return _counted(attempt, found, scope)
         attempt.phase("verifying", f"reading both collections, {counted:,} records")
         sides = proof_sides.whole_side(ours, compile_transform(plan)), proof_sides.whole_side(theirs, as_it_is(wanted))
         found = _compared(*sides, _way(attempt, scope))
         after = [_looks(attempt, side.source) for side in (ours, theirs)]
         changed = tuple(side.name for side, was, now in zip((ours, theirs), before, after, strict=True) if was != now)
         return _concluded(attempt, replace(found, changed=changed), scope)
+
+
+def _counted(attempt: Attempt, found: Comparison, scope: Scope) -> str:
+    """Conclude from counts alone: they name no record, and the list of an earlier proof must not pass for theirs."""
+    (attempt.folder / DIFFERENCES).unlink(missing_ok=True)
+    return result.conclude(attempt, found, scope)
 
 
 def _concluded(attempt: Attempt, found: Comparison, scope: Scope) -> str:

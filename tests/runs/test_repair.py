@@ -7,7 +7,7 @@ import json
 import pytest
 
 from migrator.errors import ConfigError
-from migrator.service import PlanOptions
+from migrator.service import PlanOptions, Scope
 from tests.runs.conftest import Ended, contents
 from tests.runs.test_verify import change, flipped, prove
 from tests.unit.batches import batch_of, numbered
@@ -81,6 +81,16 @@ def test_more_than_are_listed(service, seed, copy, collections, repair):
     ended = repair(run)
     assert str(ended) == "proven"
     assert ended.result["repairs"][0]["copied"] == 2200
+
+
+def test_counts_leave_no_list_of_an_earlier_proof(service, copied, collections):
+    spoil(collections)
+    prove(service, copied)
+    assert str(prove(service, copied, scope=Scope(level="counts"))) == "differs"
+    assert service.differences_file(copied) is None
+    assert "did not name the records" in service.repairs.preview(copied)["refused"]
+    with pytest.raises(ConfigError, match="did not name the records"):
+        service.repairs.start(copied, delete_extra=True)
 
 
 def test_nothing_to_repair_is_said(service, copied):

@@ -31,8 +31,8 @@ def copied(seed, copy):
     return ended.run
 
 
-def prove(service, run: str) -> Ended:
-    service.start_verify(run)
+def prove(service, run: str, **options) -> Ended:
+    service.start_verify(run, **options)
     return Ended(service, run)
 
 

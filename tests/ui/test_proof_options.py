@@ -165,3 +165,13 @@ def test_counts_that_differ_name_no_record(app, service, target, tmp_path):
     goto(app, "verify")
     assert "The counts of source and target differ by 3 records" in app.error[0].value.replace("\\", "")
     assert "Verify again, with the ids, to name them" in shown(app)
+    assert "repair" not in {button.key for button in app.button}
+
+
+@pytest.mark.parametrize("scope", [SAMPLED, {"level": "content", "sample": "", "compared": 300, "sentence": "vectors equal within 0.1 a component"}])
+def test_what_differs_is_said_with_how_much_was_looked_at(app, service, differing, scope):
+    amend(service, differing, scope=scope, tolerance=None if scope["sample"] else {"components": 0.1})
+    goto(app, "verify")
+    drawn = app.error[0].value.replace("\\", "")
+    assert "4 records differ" in drawn
+    assert scope["sentence"][1:] in drawn

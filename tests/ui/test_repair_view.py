@@ -11,7 +11,7 @@ ROLLBACK = {
     "action": "delete",
     "deletes": 290,
     "restores": 10,
-    "sentence": "290 records that the run wrote are deleted, and 10 that it overwrote are put back.",
+    "sentence": "deletes 290 records that the run wrote, and puts back 10 that it overwrote",
     "confirm": "things",
     "refused": None,
 }
@@ -110,9 +110,8 @@ def test_a_rollback_waits_for_the_target_s_name(app, rollbacks, run):
     app.button(key="rollback").click().run()
     assert not app.exception
     said = shown(app).replace("\\", "")
-    assert ROLLBACK["sentence"] in said
-    assert "290 records deleted from the target" in said
-    assert "10 records put back as it was before" in said
+    assert f"A rollback {ROLLBACK['sentence']}." in said
+    assert app.text_input(key="rollback_confirm").label == "Type the target's name to confirm: things"
     assert buttons(app)["rollback_start"].disabled
     within(app, "rollback").text_input(key="rollback_confirm").input("thing").run()
     within(app, "rollback")
@@ -180,6 +179,42 @@ def test_a_copy_that_was_taken_back_is_not_called_proven(app, rollbacks, service
     assert said in drawn
     assert "Proven." not in shown(app)
     assert not {"rollback", "verify_again", "map_draw"} & {button.key for button in app.button}
+
+
+def test_the_run_page_says_that_a_copy_was_taken_back(app, rollbacks, service, run, monkeypatch):
+    status = service.status
+    back = {"finished": 1_700_000_100.0, "deleted": 290, "restored": 10, "dropped": False, "proof": AS_BEFORE}
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "cancelled", "rolled_back": back})
+    goto(app, "run")
+    assert not app.exception
+    said = shown(app)
+    assert "The target is as it was before" in said
+    assert "What was written stays" not in said
+    assert "control_resume" not in buttons(app)
+
+
+@pytest.mark.parametrize("page", ["verify", "run"])
+def test_a_rollback_that_was_killed_leaves_nothing_that_passes_for_proven(app, rollbacks, service, run, monkeypatch, page):
+    status = service.status
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "interrupted", "rollback": {"done": 0, "counts": {}}})
+    goto(app, page)
+    assert not app.exception
+    assert "Rolled back midway." in app.warning[0].value
+    assert "Proven." not in shown(app)
+    assert not {"control_resume", "control_cancel", "verify_again", "repair"} & {*buttons(app)}
+    assert page == "run" or "rollback" in buttons(app)
+
+
+@pytest.mark.parametrize(
+    ("repair", "said"), [({"done": 0}, "A repair of this run was begun and stopped"), (None, "What was asked for last was begun and stopped")]
+)
+def test_what_was_killed_since_the_proof_is_said_before_it(app, service, run, monkeypatch, repair, said):
+    status = service.status
+    monkeypatch.setattr(service, "status", lambda name: status(name) | {"status": "interrupted", "repair": repair})
+    goto(app, "verify")
+    assert not app.exception
+    assert said in app.warning[0].value
+    assert "Below is the proof before it." in app.warning[0].value
 
 
 def test_a_run_that_failed_before_its_proof_can_be_taken_back(app, rollbacks, service, target, tmp_path):

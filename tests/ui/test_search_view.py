@@ -134,6 +134,24 @@ def test_a_side_without_a_search_says_why(app, searches, service, run):
     assert "the source cannot be searched, 200 queries" in said
 
 
+def test_what_was_not_asked_is_said_once(app, searches, service, run):
+    reason = "parquet has no search of its own"
+    notice = {"severity": "info", "code": "source_unsearchable", "message": f"the source is not asked: {reason}", "fix": ""}
+    other = {"severity": "info", "code": "namespaces_below", "message": "the target finds too little in 'de'", "fix": ""}
+    measured(service, run, FOUND | {"recall": FOUND["recall"] | {"source": None}, "unsearchable": {"source": reason}, "findings": [notice, other]})
+    goto(app, "verify")
+    assert shown(app).replace("\\", "").count(reason) == 1
+    assert app.info[-1].value.startswith("The target finds too little")
+
+
+def test_a_search_of_before_the_proof_is_no_verdict_on_what_is_there_now(app, searches, service, run):
+    measured(service, run, FOUND | {"proof_finished": 1.0})
+    goto(app, "verify")
+    assert len(app.success) == 1, "the proof's own"
+    assert app.info[0].value.replace("\\", "").startswith("**Measured before the proof above.** Then: of the exact 3 nearest the target finds 1.000 on average")
+    assert "before the last proof; source 0.981, 200 queries" in shown(app).replace("\\", "")
+
+
 def test_a_target_without_a_search_has_no_verdict(app, searches, service, run):
     gone = {"recall": {"source": FOUND["recall"]["source"], "target": None}, "unsearchable": {"target": "its index is not loaded"}}
     measured(service, run, FOUND | gone)
@@ -213,4 +231,5 @@ def test_nothing_is_offered_twice_while_one_is_under_way(app, searches, service,
     goto(app, "verify")
     assert not app.exception
     assert "Asking both sides the same queries" in shown(app)
+    assert "three quarters" not in "".join(str(bar.proto.text) for bar in app.get("progress"))
     assert "search" not in {button.key for button in app.button}
