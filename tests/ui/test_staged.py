@@ -197,7 +197,7 @@ def test_a_direct_run_shows_no_stages(app, service, ends):
 
 
 def test_the_bar_of_a_staged_run_names_its_three_parts():
-    seen = {"kind": "copy", "status": "running", "shares": {"copied": 1.0, "loaded": 0.4, "proved": 0.0}}
+    seen = {"kind": "copy", "status": "running", "phase": "importing", "shares": {"copied": 1.0, "loaded": 0.4, "proved": 0.0}}
     assert run_words.progress_text(seen).split(" — ")[0] == "staged 100 % · imported 40 % · proved 0 %"
 
 
