@@ -110,6 +110,8 @@ def _verdict(result: dict[str, Any]) -> None:
     if verdict == "proven" and (partial := words.partial(result)):
         text = f"**Nothing differs, as far as was looked.** {kit.plain(partial[:1].upper() + partial[1:])}."
         st.success(text, icon=":material/verified:")
+    elif verdict == "proven" and not any(row["source"] or row["target"] for row in result["namespaces"].values()):
+        st.success("**Proven.** Both sides are empty: there is nothing that could differ.", icon=":material/verified:")
     elif verdict == "proven":
         read = "Both sides were read anew" if result.get("compared_with") == "source" else "The target was read back"
         text = f"**Proven.** {read} and every record is the same: nothing lost, nothing doubled, nothing altered.{when and when + '.'}"

@@ -15,7 +15,7 @@ from migrator.protocols import Versioned
 from migrator.runs import proof_sides, result, scopes
 from migrator.runs.proof_sides import Opened
 from migrator.transform import compile_transform
-from migrator.verify.comparison import DIFFERENCES
+from migrator.verify import comparison
 from migrator.verify.counting import compare_counts, counts_of
 from migrator.verify.proof import Way, compare
 from migrator.verify.sides import Walk
@@ -79,14 +79,15 @@ def pair(attempt: Attempt) -> str:
 
 def _counted(attempt: Attempt, found: Comparison, scope: Scope) -> str:
     """Conclude from counts alone: they name no record, and the list of an earlier proof must not pass for theirs."""
-    (attempt.folder / DIFFERENCES).unlink(missing_ok=True)
-    return result.conclude(attempt, found, scope)
+    comparison.forget(attempt.folder)
+    return _concluded(attempt, found, scope)
 
 
 def _concluded(attempt: Attempt, found: Comparison, scope: Scope) -> str:
     attempt.poll()
     attempt.raise_if_stopped()
     status = result.conclude(attempt, found, scope)
+    comparison.keep(attempt.folder)
     proof_sides.forget(attempt.folder)
     return status
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from migrator.model import Rejected
 
 DIFFERENCES = "differences.jsonl"
+_FOUND = "differences.found.jsonl"
 """The file in a run's folder with all differences, one a line."""
 LISTED = 1_000
 """Differences kept in the result; the file beside it has all of them."""
@@ -72,11 +73,11 @@ class Comparison:
 
 
 def listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool = False) -> tuple[Counter[tuple[str, str]], list[Difference]]:
-    """Count all differences, write them to ``differences.jsonl``, and return the counts with the first of them."""
+    """Count all differences, write them for ``keep``, and return the counts with the first of them."""
     found: Counter[tuple[str, str]] = Counter()
     first: list[Difference] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / DIFFERENCES).open("w", encoding="utf-8") as file:
+    with (folder / _FOUND).open("w", encoding="utf-8") as file:
         for difference in named:
             found[difference.namespace, difference.kind] += 1
             if extra_allowed and difference.kind == "extra":
@@ -85,3 +86,16 @@ def listed(named: Iterable[Difference], folder: Path, *, extra_allowed: bool = F
                 first.append(difference)
             file.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
     return found, first
+
+
+def forget(folder: Path) -> None:
+    """Remove the list of a proof that did not come to its end."""
+    (folder / _FOUND).unlink(missing_ok=True)
+
+
+def keep(folder: Path) -> None:
+    """Put what ``listed`` wrote in the place of ``differences.jsonl``: the list of the last proof, which stays until the next one comes to its end."""
+    if (folder / _FOUND).exists():
+        (folder / _FOUND).replace(folder / DIFFERENCES)
+    else:
+        (folder / DIFFERENCES).unlink(missing_ok=True)

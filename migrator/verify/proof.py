@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from migrator.model import Difference, Scope
 from migrator.verify.again import Recheck
-from migrator.verify.comparison import DIFFERENCES, Comparison, listed
+from migrator.verify.comparison import Comparison, forget, listed
 from migrator.verify.diff import Search, differences
 from migrator.verify.nearly import Nearly
 from migrator.verify.sides import look_up
@@ -31,7 +31,7 @@ class Way:
 
     walk: Callable[[], Walk]
     folder: Path
-    """Receives ``differences.jsonl`` when there are any."""
+    """Receives the list of the differences when there are any."""
     extra_allowed: bool = False
     """Whether records that only the target has are counted, and not listed."""
     wait: Callable[[], None] = lambda: None
@@ -48,7 +48,7 @@ def compare(source: Callable[[], Side], target: Side, recorded: Mapping[str, Nam
     reading = way.walk()
     theirs = reading.digest(target)
     way.check()
-    (way.folder / DIFFERENCES).unlink(missing_ok=True)  # of an earlier proof
+    forget(way.folder)
     doubled = set(reading.repeated(target))
     if recorded is not None and not reading.unreadable and not doubled and dict(recorded) == theirs.namespaces:
         return Comparison(recorded, theirs.namespaces, Counter(), (), source_read=False)

@@ -218,3 +218,17 @@ def test_the_new_proof_lists_what_is_new(service, copied, collections, repair):
     assert str(ended) == "differs"
     listed = (service.manager.folder(copied) / "differences.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in listed] == ["r1"]
+
+
+def test_the_list_stays_until_the_next_proof_comes_to_its_end(service, copied, collections, monkeypatch):
+    change(collections["target"], "a", "r3", metadata=None)
+    assert str(prove(service, copied)) == "differs"
+    listed = service.differences_file(copied)
+    before = listed.read_text()
+    change(collections["target"], "a", "r4", metadata=None)
+    with monkeypatch.context() as patch:
+        patch.setattr("migrator.runs.result.conclude", lambda *_: 1 / 0)
+        assert prove(service, copied).status["error"] is not None
+    assert listed.read_text() == before
+    assert str(prove(service, copied)) == "differs"
+    assert len(listed.read_text().splitlines()) == 2
