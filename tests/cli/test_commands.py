@@ -514,3 +514,10 @@ def test_a_plan_file_keeps_that_batches_are_read_back(run):
     assert run("run", "plan.yaml", "--json").json["verified_batches"]["records"] == 5
     Path("plan.yaml").write_text(Path("plan.yaml").read_text().replace("verify_batches: true", "verify_batches: perhaps"))
     run("run", "plan.yaml").is_error(2, "verify_batches: 'perhaps' is not a valid value")
+
+
+@pytest.mark.parametrize("name", ["parquet:{0}/gone", "numpy:{0}/gone", "parquet:{0}/*.parquet", "faiss:{0}/gone.index"])
+def test_a_source_that_is_not_there_is_no_store_s_error(run, tmp_path, name):
+    answer = run("copy", name.format(tmp_path), "memory:t")
+    assert answer.code == 2
+    assert "fix: " in answer.err

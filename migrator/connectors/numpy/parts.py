@@ -10,7 +10,7 @@ from migrator.datasets import manifest as manifests
 from migrator.datasets.failures import unreadable
 from migrator.datasets.naming import namespace_of
 from migrator.datasets.places import place_of
-from migrator.errors import ConfigError, PermanentError, UnreadableSourceError
+from migrator.errors import ConfigError, UnreadableSourceError
 from migrator.model import DEFAULT_NAMESPACE, ColumnRoles
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Dataset:
 
 
 def find(endpoint: Endpoint) -> Dataset:
-    """Return the dataset that ``endpoint`` names. Raise ``PermanentError`` when there is none, ``UnreadableSourceError`` when it is not whole."""
+    """Return the dataset that ``endpoint`` names. Raise ``UnreadableSourceError`` when there is none (code ``not_found``), or it is not whole."""
     place = place_of(endpoint)
     place.check()
     manifest = manifests.load_manifest(place)
@@ -82,7 +82,7 @@ def find(endpoint: Endpoint) -> Dataset:
         raise UnreadableSourceError(f"{place.shown} holds a dump that is not finished", fix="wait until the run that writes it has ended, or resume it")
     stored = {path: info for info in place.listing() if _is_data(path := place.relative(info))}
     if manifest is None and not stored:
-        raise PermanentError(f"{place.shown} holds no {ENDING} files", fix="check the path", code="not_found")
+        raise UnreadableSourceError(f"{place.shown} holds no {ENDING} files", fix="check the path", code="not_found")
     entries = {} if manifest is None else manifest.by_path
     for path, entry in entries.items():
         if path not in stored or stored[path].size != entry.bytes:

@@ -57,7 +57,7 @@ class Dataset:
 def find(endpoint: Endpoint) -> Dataset:
     """Return the dataset ``endpoint`` names: a file, a folder, a pattern, or several of them separated by commas.
 
-    Raise ``PermanentError`` when there is nothing, ``UnreadableSourceError`` when an export is unfinished or lacks files.
+    Raise ``UnreadableSourceError`` when there is nothing (code ``not_found``), or an export that is unfinished or lacks files.
     """
     if any(f",{scheme}" in endpoint.resource for scheme in endpoints.BUCKETS):
         return _several(endpoint)
@@ -72,7 +72,7 @@ def find(endpoint: Endpoint) -> Dataset:
         return _several(endpoint)
     if _GLOB.search(endpoint.resource):
         return _matching(endpoint)
-    raise PermanentError(f"{whole.shown} does not exist", fix="check the path", code="not_found")
+    raise UnreadableSourceError(f"{whole.shown} does not exist", fix="check the path", code="not_found")
 
 
 def _single(place: Place, endpoint: Endpoint) -> Dataset:
@@ -88,7 +88,7 @@ def _folder(place: Place) -> Dataset:
         raise UnreadableSourceError(f"{place.shown} holds an export that is not finished", fix="wait until the run that writes it has ended, or resume it")
     files = tuple(_data_file(place, info, manifest) for info in place.listing() if _is_data(place.relative(info)))
     if manifest is None and not files:
-        raise PermanentError(f"{place.shown} holds no .parquet files", fix="check the path", code="not_found")
+        raise UnreadableSourceError(f"{place.shown} holds no .parquet files", fix="check the path", code="not_found")
     return Dataset(place, files, manifest, _against_manifest(place, files, manifest))
 
 
@@ -148,7 +148,7 @@ def _matching(endpoint: Endpoint) -> Dataset:
     pattern = re.compile(_as_regex(endpoint.resource[len(fixed) :]))
     files = tuple(_data_file(place, info, None) for info in place.listing() if pattern.fullmatch(place.relative(info)))
     if not files:
-        raise PermanentError(f"no file matches {endpoint.resource}", fix="check the pattern", code="not_found")
+        raise UnreadableSourceError(f"no file matches {endpoint.resource}", fix="check the pattern", code="not_found")
     return Dataset(place, files, None)
 
 
