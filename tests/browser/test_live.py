@@ -55,6 +55,7 @@ def badge(page, status):
     return expect(page.tab.locator(".stMarkdownBadge", has_text=status).first)
 
 
+@pytest.mark.slow
 def test_a_run_is_paused_resumed_and_cancelled(start):
     page = start(150_000)
     badge(page, "running").to_be_visible()

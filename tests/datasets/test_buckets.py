@@ -223,7 +223,7 @@ def refused(status: int, body: bytes, store: str = "s3") -> MigratorError:
         (403, "InvalidAccessKeyId", "sign_in_failed"),
         (400, "ExpiredToken", "sign_in_expired"),
         (403, "AccessDenied", "permission_denied"),
-        (503, "SlowDown", "store_unavailable"),
+        pytest.param(503, "SlowDown", "store_unavailable", marks=pytest.mark.slow),  # pyarrow tries it again for five seconds
     ],
 )
 def test_why_a_store_refuses_is_said_although_a_head_has_no_body(status, word, code):

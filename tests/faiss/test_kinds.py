@@ -44,7 +44,7 @@ def test_exact_kinds_are_read_bit_for_bit(tmp_path, kind, metric):
     assert collection.metric == ("euclidean" if metric == faiss.METRIC_L2 else "dotproduct")
 
 
-@pytest.mark.parametrize(("kind", "error"), rest_slow(LOSSY.items(), 8))
+@pytest.mark.parametrize(("kind", "error"), rest_slow(LOSSY.items(), 4))
 def test_lossy_kinds_are_decoded_row_by_row_and_said_to_be_lossy(tmp_path, kind, error):
     values = vectors(COUNT)
     ids = np.random.default_rng(4).permutation(COUNT) + 50 if "IVF" in kind or "IDMap" in kind else None

@@ -77,7 +77,7 @@ def test_a_missing_sidecar_is_named(tmp_path, index, option, suffix):
 
 
 @pytest.mark.parametrize("option", ["ids", "metadata"])
-@pytest.mark.parametrize("suffix", rest_slow(["npy", "json", "csv", "parquet", "jsonl", "xlsx"], 4))
+@pytest.mark.parametrize("suffix", rest_slow(["json", "parquet", "npy", "csv", "jsonl", "xlsx"], 2))
 @pytest.mark.parametrize(
     "content",
     [

@@ -73,6 +73,7 @@ def _ends(folder: Path, target: str) -> tuple[str, str]:
     return f"parquet:{folder}/source", f"parquet:{folder}/{target}"
 
 
+@pytest.mark.slow
 def test_a_copy_without_digests_is_still_a_copy(tmp_path: Path) -> None:
     data.make_flat_index(tmp_path / "flat.index", 500, 8)
     for how in ("digests", "none"):

@@ -87,6 +87,7 @@ def proven(service: Service, source: str, target: str, **options: Any) -> str:
     return run
 
 
+@pytest.mark.slow
 def test_a_new_alias_is_made_and_taken_back(service: Service, store: Store) -> None:
     source, target, live = seeded(store), store.new_target(), fresh()
     run = proven(service, source, target)
@@ -139,6 +140,7 @@ def test_without_a_proof_no_alias_is_moved(service: Service, store: Store) -> No
         service.aliases.back(run)
 
 
+@pytest.mark.slow
 def test_what_can_be_no_alias_is_said_before_anything_is_proven_anew(service: Service, store: Store) -> None:
     source, target = seeded(store), store.new_target()
     run = proven(service, source, target)
@@ -187,6 +189,7 @@ def test_an_alias_somebody_else_moved_is_left_where_it_is(service: Service, stor
     assert service.aliases.leads_to(run, live) == name_of(target)
 
 
+@pytest.mark.slow
 def test_an_alias_is_opened_like_its_collection(store: Store) -> None:
     source, live = seeded(store, 6), fresh()
     alias(store, live, name_of(source))
@@ -208,6 +211,7 @@ def test_an_alias_is_opened_like_its_collection(store: Store) -> None:
         milvus.open_source(parse(renamed(source, fresh())))
 
 
+@pytest.mark.slow
 @SERVER_RARELY
 def test_a_plan_names_collections_whose_aliases_it_was_given(service: Service, store: Store) -> None:
     source, target, live = seeded(store, 6), seeded(store, 3), fresh()

@@ -31,6 +31,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     memory.COLLECTIONS.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", rest_slow(["partition_key", "partition", "collection"]))
 def test_every_batch_is_found_as_it_was_written(milvus_server: MilvusServer, service: Service, mode: str) -> None:
     memory.COLLECTIONS["source"] = table = Table(3)

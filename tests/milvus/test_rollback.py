@@ -115,6 +115,7 @@ def test_what_others_wrote_into_it_since_stays(store, service, source):
     assert [row["id"] for row in store.read_back(target)] == ["stray"]
 
 
+@pytest.mark.slow
 def test_an_alias_keeps_it_from_being_dropped(store, service, source):
     target = store.new_target()
     run = copy(service, source, target)

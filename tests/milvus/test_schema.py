@@ -24,6 +24,7 @@ from migrator.records import canonical_metadata, make_batch, to_dicts
 from migrator.service import PlanOptions, Service
 from tests.contract.milvus_harness import MilvusLiteHarness, MilvusServerHarness
 from tests.milvus.test_roundtrip import PLAN, by_id, collection_for, read, write
+from tests.parameters import rest_slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,6 +315,7 @@ def test_a_plan_says_what_becomes_of_each_key(service: Service, lite: MilvusLite
     assert codes(service, source, demanding)["column_unfilled"] == "blocking"
 
 
+@pytest.mark.slow
 def test_columns_are_proposed_from_all_namespaces(service: Service, lite: MilvusLiteHarness, tmp_path: Path) -> None:
     source = f"parquet:{tmp_path}/dump"
     rows = [{"a": 1}, {"b": "x"}, {"c": [True]}]
@@ -334,7 +336,7 @@ def test_columns_are_proposed_from_all_namespaces(service: Service, lite: Milvus
 
 @pytest.mark.parametrize(
     ("ids", "id_type", "there"),
-    [(["1", "-5"], "varchar", DataType.VARCHAR), (["007a", "x"], "varchar", DataType.VARCHAR), (["1", "-5"], "int64", DataType.INT64)],
+    rest_slow([(["1", "-5"], "varchar", DataType.VARCHAR), (["007a", "x"], "varchar", DataType.VARCHAR), (["1", "-5"], "int64", DataType.INT64)]),
 )
 def test_ids_of_another_type(service: Service, lite: MilvusLiteHarness, ids: list[str], id_type: str, there: DataType) -> None:
     source, target = lite.new_target(), lite.new_target() + f"&id_type={id_type}"
@@ -371,6 +373,7 @@ def test_a_copy_of_lite_keeps_its_schema(service: Service, lite: MilvusLiteHarne
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.slow
 def test_the_second_of_several_vector_fields(service: Service, lite: MilvusLiteHarness) -> None:
     source, target = lite.new_target(), lite.new_target()
     with lite.client() as client:

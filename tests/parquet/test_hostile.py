@@ -88,6 +88,7 @@ def _varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
+@pytest.mark.slow
 def test_a_footer_that_hides_the_size_does_not_help(tmp_path):
     path = tmp_path / "bomb.parquet"
     lying_footer(path)

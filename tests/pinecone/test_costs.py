@@ -180,6 +180,7 @@ def test_the_estimate_is_what_a_copy_uses(full, service, used, options, there):
         assert used[unit] == pytest.approx(expected, rel=share), unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", rest_slow(["new", "all"]))
 def test_the_estimate_is_what_a_pass_uses(full, service, used, changes):
     plan = service.plan("pinecone:a", "memory:b", PlanOptions(follow=Follow(interval=0.1, changes=changes)))

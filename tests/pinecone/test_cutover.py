@@ -103,6 +103,7 @@ def test_a_target_deleted_while_the_source_is_followed_ends_the_run_and_is_not_m
     assert account.client.indexes.exists("a")
 
 
+@pytest.mark.slow
 def test_what_was_written_just_before_the_source_is_deleted_arrives(account, service, monkeypatch):
     account.create("a")
     account.fill("a", rows(30))

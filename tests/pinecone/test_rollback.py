@@ -99,6 +99,7 @@ def test_repair(account, source, service, copy):
     assert digest(account, "b") == before
 
 
+@pytest.mark.slow
 def test_a_staged_run_is_taken_back_and_repaired_through_the_api(account, source, service, copy, roll_back, tmp_path):
     account.create("b")
     account.fill("b", [{"id": "theirs", "values": [1.0, 1.0, 1.0]}], "elsewhere")

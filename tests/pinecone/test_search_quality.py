@@ -51,6 +51,7 @@ def test_to_milvus(account, service, copy, tmp_path, metric, mode):
     searched(service, result["run"], namespaces=("en us",), filter={"tags": {"$ne": "odd"}})
 
 
+@pytest.mark.slow
 def test_routed_by_a_field_with_encoded_names(account, service, copy, tmp_path):
     account.create("a", 16)
     values = np.random.default_rng(1).standard_normal((90, 16)).astype(np.float32)

@@ -207,7 +207,7 @@ KILLED_AT = [
 ]
 
 
-@pytest.mark.parametrize("point", rest_slow(KILLED_AT, 3))
+@pytest.mark.parametrize("point", rest_slow(KILLED_AT))
 def test_killed_and_resumed_with_one_import(full, service, folder, reading, point):
     gate = threading.Event()
     reading(before=lambda _import: gate.wait(60))

@@ -123,6 +123,7 @@ def test_an_import_cancelled_by_somebody_else_is_not_started_again_before_the_ru
     assert [state for state, _ in jobs(full)] == ["Cancelled", "Completed"]
 
 
+@pytest.mark.slow
 def test_an_import_nobody_noted_is_cancelled_and_started_anew_as_well(full, service, folder, reading):  # noqa: F811
     """The process was killed between the store's answer and our note of it."""
     gate = threading.Event()

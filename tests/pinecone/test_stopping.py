@@ -112,6 +112,7 @@ def test_a_signal_ends_the_planning_whose_store_hangs(account, service, hang, op
     assert (process.returncode, service.runs()) == (130, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", rest_slow(["list", "fetch", "upsert"]))
 def test_a_signal_ends_following_when_the_store_hangs(account, service, hang, operation):
     account.create("a")
@@ -172,6 +173,7 @@ def test_over_grpc_nothing_is_left_hanging(account, service, hang):
     assert not service.manager.hanging
 
 
+@pytest.mark.slow
 def test_the_service_closes_although_a_store_hangs(account, service, hang):
     account.create("a")
     account.fill("a", rows(50))
@@ -183,6 +185,7 @@ def test_the_service_closes_although_a_store_hangs(account, service, hang):
     assert time.monotonic() - begun < PROMPT
 
 
+@pytest.mark.slow
 def test_requests_left_to_send_are_not_sent_after_the_run_was_left(account, service, hang, monkeypatch):
     account.create("a")
     account.fill("a", rows(2_000))

@@ -57,6 +57,7 @@ def test_an_alias_is_moved_and_pointed_back(app, service, run):
     assert "**live** leads to **old** now" in text(app)
 
 
+@pytest.mark.slow
 def test_a_new_alias_is_made_and_removed(app, service, run):
     assert "There is no alias **fresh** yet" in cut_over(app, service, run, "fresh")
     app.button(key="alias_back_fresh").click().run()
@@ -64,6 +65,7 @@ def test_a_new_alias_is_made_and_removed(app, service, run):
     assert service.aliases.leads_to(run, "fresh") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "said"), [("old", "is a collection of Milvus"), ("a-b", "is no name Milvus accepts")])
 def test_what_can_be_no_alias_is_said_at_once(app, run, name, said):
     goto(app, "run")
@@ -72,6 +74,7 @@ def test_what_can_be_no_alias_is_said_at_once(app, run, name, said):
     assert app.button(key="cutover_start").disabled
 
 
+@pytest.mark.slow
 def test_an_alias_moved_by_somebody_else_is_not_pointed_back(app, service, run, tmp_path):
     cut_over(app, service, run, "live")
     client = MilvusClient(str(tmp_path / "a.db"))

@@ -30,6 +30,7 @@ def test_what_was_measured_is_in_the_list(app, service, differing):
     assert np.isnan(rows["id-2"]["cosine"])
 
 
+@pytest.mark.slow
 def test_a_list_of_an_older_proof_has_no_empty_columns(app, service, differing):
     found = service.result(differing)["differences"]
     amend(service, differing, differences=[{name: row[name] for name in ("namespace", "id", "class", "fields")} for row in found])
@@ -44,6 +45,7 @@ def test_one_component_with_both_values_and_the_cosine(app, differing):
     assert re.search(r"largest component difference 1 at component 0: \S+ → \S+, cosine 0\.\d{6}", said)
 
 
+@pytest.mark.slow
 def test_both_files_are_offered(app, service, differing):
     goto(app, "verify")
     app.pills(key="difference_kinds").set_value(["extra"]).run()

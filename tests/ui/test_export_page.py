@@ -57,6 +57,7 @@ def test_an_export_that_cannot_start_is_one_message(app, source, message):
     assert len(app.error) == 1
 
 
+@pytest.mark.slow
 def test_the_history_links_to_every_run(app, service, target, tmp_path):
     runs = [copied(service, index(tmp_path / "s"), target), copied(service, index(tmp_path / "s"), target)]
     goto(app, "export")

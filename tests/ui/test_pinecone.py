@@ -89,6 +89,7 @@ def test_a_followed_run_shows_its_lag_and_stops_when_told(app, service, local, e
     assert not app.exception
 
 
+@pytest.mark.slow
 def test_the_old_index_goes_only_when_its_name_was_typed(app, service, local, ends):
     run = service.start(service.plan(*ends))
     assert service.wait(run, 120)["status"] == "proven"
@@ -106,6 +107,7 @@ def test_the_old_index_goes_only_when_its_name_was_typed(app, service, local, en
     assert "PINECONE_INDEX_HOST=" in "\n".join(code.value for code in app.code)
 
 
+@pytest.mark.slow
 def test_an_unproven_target_is_not_cut_over(app, service, local, ends):
     run = service.start(service.plan(*ends))
     assert service.wait(run, 120)["status"] == "proven"

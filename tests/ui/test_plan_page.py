@@ -150,6 +150,7 @@ def test_the_target_s_schema_is_shown(app, ends):
     assert any("search ranks differently" in text for text in shown(app).splitlines())
 
 
+@pytest.mark.slow
 def test_columns_are_chosen_from_what_the_sample_shows(app, ends, service):
     planned(app, ends)
     way = next(control for control in app.segmented_control if control.label == "Metadata becomes")

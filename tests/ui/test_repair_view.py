@@ -62,6 +62,7 @@ def test_a_repair_says_what_it_would_do(app, repairs, differing):
     assert not repairs.started
 
 
+@pytest.mark.slow
 def test_a_repair_deletes_nothing_unasked(app, repairs, differing):
     goto(app, "verify")
     within(app, "repair").button(key="repair_start").click().run()
@@ -69,6 +70,7 @@ def test_a_repair_deletes_nothing_unasked(app, repairs, differing):
     assert repairs.started == [(differing, False)]
 
 
+@pytest.mark.slow
 def test_what_only_the_target_has_is_deleted_when_that_is_asked_for(app, repairs, differing):
     goto(app, "verify")
     within(app, "repair").toggle(key="repair_delete").set_value(True).run()
@@ -79,6 +81,7 @@ def test_what_only_the_target_has_is_deleted_when_that_is_asked_for(app, repairs
     assert repairs.started == [(differing, True)]
 
 
+@pytest.mark.slow
 def test_only_extra_records_leave_nothing_to_copy(app, repairs, differing):
     repairs.told |= {"missing": 0, "changed": 0, "copies": 0}
     goto(app, "verify")

@@ -197,6 +197,7 @@ def test_the_bar_names_what_it_is_made_of(changes, text):
     assert run_words.progress_text(SEEN | changes).split(" — ")[0] == text
 
 
+@pytest.mark.slow
 def test_the_link_of_a_run_opens_it(app, service, target, tmp_path):
     first = copied(service, index(tmp_path / "s"), target)
     second = copied(service, index(tmp_path / "t", records=10), f"milvus:others?uri={tmp_path}/a.db")
