@@ -10,6 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import ENTRY
+from migrator.connectors import memory
+from migrator.records import canonical_metadata, make_batch
 from migrator.service import PlanOptions, Service
 from ui import state
 
@@ -22,10 +24,13 @@ def service(tmp_path, monkeypatch):
     monkeypatch.setenv("MIGRATOR_HOME", str(tmp_path / "home"))
     for name in ("MILVUS_URI", "MILVUS_TOKEN", "MIGRATOR_HOSTED"):
         monkeypatch.delenv(name, raising=False)
+    before = dict(memory.COLLECTIONS)
     opened = Service()
     monkeypatch.setattr(state, "_service", opened)
     yield opened
     opened.close()
+    memory.COLLECTIONS.clear()
+    memory.COLLECTIONS.update(before)
 
 
 @pytest.fixture
@@ -53,9 +58,8 @@ def shown(app):
     return "\n".join(str(element.value) for kind in kinds for element in getattr(app, kind))
 
 
-def index(folder, *, records=RECORDS, seed=1, change=()):
-    """Write a Faiss index with ids and metadata and return its endpoint; ``change`` alters ``(row, what)`` of it."""
-    folder.mkdir(parents=True, exist_ok=True)
+def rows(*, records=RECORDS, seed=1, change=()):
+    """Return ids, vectors and metadata of records; ``change`` alters ``(row, what)`` of them."""
     vectors = np.random.default_rng(seed).normal(size=(records, DIMENSION)).astype(np.float32)
     ids = [f"id-{row}" for row in range(records)]
     metadata = [{"lang": "de" if row % 3 else "en", "year": 1900 + row % 100} for row in range(records)]
@@ -69,11 +73,26 @@ def index(folder, *, records=RECORDS, seed=1, change=()):
             vectors[row, 3] = np.nan
         else:
             keep[row] = False
+    return [name for name, kept in zip(ids, keep, strict=True) if kept], vectors[keep], [row for row, kept in zip(metadata, keep, strict=True) if kept]
+
+
+def remembered(name, **options):
+    """Put records where only this process has them, which takes no time, and return their endpoint."""
+    ids, vectors, metadata = rows(**options)
+    table = memory.COLLECTIONS[name] = memory.Table(DIMENSION)
+    table.append(make_batch(ids, vectors, metadata=[canonical_metadata(row) for row in metadata]))
+    return f"memory:{name}"
+
+
+def index(folder, **options):
+    """Write a Faiss index with ids and metadata and return its endpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ids, vectors, metadata = rows(**options)
     flat = faiss.IndexFlatL2(DIMENSION)
-    flat.add(vectors[keep])
+    flat.add(vectors)
     faiss.write_index(flat, str(folder / "a.index"))
-    (folder / "ids.json").write_text(json.dumps([name for name, kept in zip(ids, keep, strict=True) if kept]))
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row, kept in zip(metadata, keep, strict=True) if kept))
+    (folder / "ids.json").write_text(json.dumps(ids))
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metadata))
     return f"faiss:{folder}/a.index?ids={folder}/ids.json&metadata={folder}/metadata.jsonl"
 
 
@@ -90,11 +109,10 @@ def target(tmp_path):
 
 
 @pytest.fixture
-def differing(service, target, tmp_path):
+def differing(service):
     """Return a comparison of a collection with one that was altered in four places."""
-    copied(service, index(tmp_path / "s"), target)
-    other = index(tmp_path / "altered", change=[(1, "values"), (2, "metadata"), (3, "values"), (4, "missing")])
-    run = service.start_verify_pair(other, target, PlanOptions())
+    other = remembered("altered", change=[(1, "values"), (2, "metadata"), (3, "values"), (4, "missing")])
+    run = service.start_verify_pair(other, remembered("things"), PlanOptions())
     service.wait(run, 60)
     return run
 

@@ -11,7 +11,7 @@ import pytest
 
 from migrator.connectors import memory
 from migrator.service import PlanOptions
-from tests.ui.conftest import amend, copied, goto, index, shown
+from tests.ui.conftest import amend, copied, goto, remembered, shown
 from tests.unit.batches import batch_of
 from ui import difference_export, downloads, verify_cards
 
@@ -30,7 +30,6 @@ def test_what_was_measured_is_in_the_list(app, service, differing):
     assert np.isnan(rows["id-2"]["cosine"])
 
 
-@pytest.mark.slow
 def test_a_list_of_an_older_proof_has_no_empty_columns(app, service, differing):
     found = service.result(differing)["differences"]
     amend(service, differing, differences=[{name: row[name] for name in ("namespace", "id", "class", "fields")} for row in found])
@@ -45,7 +44,6 @@ def test_one_component_with_both_values_and_the_cosine(app, differing):
     assert re.search(r"largest component difference 1 at component 0: \S+ → \S+, cosine 0\.\d{6}", said)
 
 
-@pytest.mark.slow
 def test_both_files_are_offered(app, service, differing):
     goto(app, "verify")
     app.pills(key="difference_kinds").set_value(["extra"]).run()
@@ -58,8 +56,8 @@ def test_both_files_are_offered(app, service, differing):
     assert len(Path(path).read_text().splitlines()) == 4
 
 
-def test_a_proven_run_offers_no_file(app, service, target, tmp_path):
-    run = copied(service, index(tmp_path / "s"), target)
+def test_a_proven_run_offers_no_file(app, service):
+    run = copied(service, remembered("s"), "memory:things")
     goto(app, "verify")
     assert service.differences_file(run) is None
     assert "All differences" not in " ".join(button.proto.label for button in app.get("link_button"))

@@ -6,7 +6,7 @@ import pytest
 
 from migrator import service as verbs
 from migrator.errors import ConfigError
-from tests.ui.conftest import amend, copied, goto, index, shown, within
+from tests.ui.conftest import amend, copied, goto, index, remembered, shown, within
 
 COSTS = [
     {"level": "counts", "sentence": "asks both stores for the counts, and reads no record"},
@@ -47,8 +47,8 @@ def asked(service, monkeypatch):
 
 
 @pytest.fixture
-def run(app, service, target, tmp_path):
-    known = copied(service, index(tmp_path / "s"), target)
+def run(app, service):
+    known = copied(service, remembered("s"), "memory:things")
     goto(app, "verify")
     return known
 
@@ -148,8 +148,8 @@ def test_a_cost_that_cannot_be_told_stands_in_nobody_s_way(app, asked, run, serv
 SAMPLED = {"level": "content", "sample": "1%", "compared": 3, "sentence": "a sample of 3 records (1%) was compared: ids, vectors bit by bit"}
 
 
-def test_a_proof_of_a_part_is_never_called_proven(app, service, target, tmp_path):
-    run = copied(service, index(tmp_path / "s"), target)
+def test_a_proof_of_a_part_is_never_called_proven(app, service):
+    run = copied(service, remembered("s"), "memory:things")
     amend(service, run, scope=SAMPLED, tolerance=None)
     goto(app, "verify")
     assert app.success[0].value.replace("\\", "").startswith("**Nothing differs, as far as was looked.** A sample of 3 records (1%) was compared")

@@ -4,7 +4,7 @@ import pytest
 
 from migrator.errors import ConfigError
 from tests.parameters import rest_slow
-from tests.ui.conftest import amend, copied, goto, index, shown, within
+from tests.ui.conftest import amend, copied, goto, index, remembered, shown, within
 
 REPAIR = {"missing": 2, "changed": 13, "extra": 5, "duplicate": 0, "copies": 15, "deletes": 5, "refused": None}
 ROLLBACK = {
@@ -62,7 +62,6 @@ def test_a_repair_says_what_it_would_do(app, repairs, differing):
     assert not repairs.started
 
 
-@pytest.mark.slow
 def test_a_repair_deletes_nothing_unasked(app, repairs, differing):
     goto(app, "verify")
     within(app, "repair").button(key="repair_start").click().run()
@@ -70,7 +69,6 @@ def test_a_repair_deletes_nothing_unasked(app, repairs, differing):
     assert repairs.started == [(differing, False)]
 
 
-@pytest.mark.slow
 def test_what_only_the_target_has_is_deleted_when_that_is_asked_for(app, repairs, differing):
     goto(app, "verify")
     within(app, "repair").toggle(key="repair_delete").set_value(True).run()
@@ -81,7 +79,6 @@ def test_what_only_the_target_has_is_deleted_when_that_is_asked_for(app, repairs
     assert repairs.started == [(differing, True)]
 
 
-@pytest.mark.slow
 def test_only_extra_records_leave_nothing_to_copy(app, repairs, differing):
     repairs.told |= {"missing": 0, "changed": 0, "copies": 0}
     goto(app, "verify")
@@ -97,15 +94,15 @@ def test_a_refusal_is_said_and_nothing_can_be_pressed(app, repairs, differing):
     assert "repair_start" not in buttons(app)
 
 
-def test_a_proven_run_has_nothing_to_repair(app, repairs, service, target, tmp_path):
-    copied(service, index(tmp_path / "s"), target)
+def test_a_proven_run_has_nothing_to_repair(app, repairs, service):
+    copied(service, remembered("s"), "memory:things")
     goto(app, "verify")
     assert "repair" not in buttons(app)
 
 
 @pytest.fixture
-def run(service, target, tmp_path):
-    return copied(service, index(tmp_path / "s"), target)
+def run(service):
+    return copied(service, remembered("s"), "memory:things")
 
 
 def test_a_rollback_waits_for_the_target_s_name(app, rollbacks, run):

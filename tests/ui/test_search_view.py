@@ -9,7 +9,7 @@ import pytest
 from demo import build
 from migrator import service as verbs
 from tests.parameters import rest_slow
-from tests.ui.conftest import copied, goto, index, shown, within
+from tests.ui.conftest import copied, goto, index, remembered, shown, within
 
 
 def hits(*names):
@@ -76,8 +76,8 @@ def searches(service, monkeypatch):
 
 
 @pytest.fixture
-def run(service, target, tmp_path):
-    return copied(service, index(tmp_path / "s"), target)
+def run(service):
+    return copied(service, remembered("s"), "memory:things")
 
 
 def table(app, column):
