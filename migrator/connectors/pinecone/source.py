@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ _CHUNK_BYTES = 4 << 20
 _AHEAD = 2
 """Chunks being fetched while one is handed out."""
 _KEYS = 10_000
+_ANSWERED_SECONDS = 1.0
+"""Given to the requests under way when nobody wants their answers any more; one that takes longer hangs."""
 
 
 class PineconeSource:
@@ -46,6 +48,7 @@ class PineconeSource:
         self._connection = connection
         self._ids = Enumeration(connection)
         self._pool = ThreadPoolExecutor(connection.settings.concurrency, thread_name_prefix="pinecone-fetch")
+        self._asked: set[Future[Fetched]] = set()
         self._sample: list[dict[str, Any]] | None = None
 
     def describe(self) -> Collection:
@@ -141,7 +144,11 @@ class PineconeSource:
         """Ask for ``ids``, several requests at once."""
         size = self._connection.plane.fetch_ids
         size = -(-len(ids) // -(-len(ids) // size))  # requests of equal size
-        return [self._pool.submit(self._fetch, namespace, ids[start : start + size]) for start in range(0, len(ids), size)]
+        asked = [self._pool.submit(self._fetch, namespace, ids[start : start + size]) for start in range(0, len(ids), size)]
+        self._asked.update(asked)
+        for one in asked:
+            one.add_done_callback(self._asked.discard)
+        return asked
 
     def _fetch(self, namespace: str, ids: Sequence[str]) -> Fetched:
         return self._connection.fetching.run(lambda: self._connection.plane.fetch(namespace, ids))
@@ -202,8 +209,11 @@ class PineconeSource:
 
     def close(self) -> None:
         """Release connections and what was kept on disk. Safe twice."""
-        self._connection.plane.close()  # first: requests without an answer, which the others wait for, end with it
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # the number of a socket that is closed under a request goes to the next one opened, whose answer that request may then take
+        wait(self._asked.copy(), timeout=_ANSWERED_SECONDS)
+        self._connection.plane.close()  # requests without an answer, which the pool waits for, end with it
+        self._pool.shutdown(wait=True)
         self._ids.close()
         self._control.close()
 
