@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KIND = {"copy": "copy", "verify": "comparison", "dry-run": "dry run"}
 FINISHED = frozenset({"proven", "differs", "incomplete"})
+STOPPED = frozenset({"paused", "interrupted"})
 ASKED = {
     "pause": ("orange", ":material/pause:", "pausing…"),
     "cancel": ("gray", ":material/stop:", "cancelling…"),

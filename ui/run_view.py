@@ -8,10 +8,9 @@ import streamlit as st
 from streamlit import column_config as columns
 
 from ui import charts, cutover_view, follow_view, kit, load_view, repair_view, run_list, run_words, state, words
-from ui.run_list import FINISHED
+from ui.run_list import FINISHED, STOPPED
 
 RESUMABLE = frozenset({"paused", "interrupted", "failed", "cancelled"})
-STOPPED = frozenset({"paused", "interrupted"})
 RECENT, FEW = 40, 4
 """Points of the small charts in the cards, and how many are too few to draw one."""
 

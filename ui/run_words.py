@@ -59,7 +59,7 @@ def _doing(seen: Mapping[str, Any]) -> str:
 def progress_text(seen: Mapping[str, Any]) -> str:
     """Return what the progress bar of a run is made of: its length alone would contradict the records counted beside it."""
     copied, proved = (words.percent(seen["shares"][name], 0) for name in ("copied", "proved"))
-    if seen["phase"] in AFTER_THE_PROOF:
+    if seen["status"] == "running" and seen["phase"] in AFTER_THE_PROOF:
         return f"{proved} of the records and queries" if seen["phase"] == "searching" else PHASE[seen["phase"]]
     if seen["kind"] == "dry-run":
         return f"read {copied}"

@@ -17,7 +17,6 @@ DOING = {
     "searching": "Asking both sides the same queries…",
 }
 """By the phase of a finished run with which something is done again."""
-STOPPED = frozenset({"paused", "interrupted"})
 DESCRIPTIONS = {
     "running": "This run is still going; its proof comes at the end.",
     "paused": "This run is paused. Resume it on the Run page; its proof comes at the end.",
@@ -53,7 +52,7 @@ def _proof(run: str, seen: dict[str, Any], result: dict[str, Any]) -> None:
     if seen["error"]:
         kit.failure(seen["error"]["message"], seen["error"].get("fix", ""))
         st.caption("What was asked for last could not be finished. Below is the proof before it.")
-    elif seen["status"] in STOPPED and not repair_view.is_taken_back(seen):
+    elif seen["status"] in run_list.STOPPED and not repair_view.is_taken_back(seen):
         _stopped(seen)
     if repair_view.is_taken_back(seen):
         repair_view.how_far_back(seen)

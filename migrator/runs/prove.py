@@ -21,7 +21,7 @@ from migrator.verify.proof import Way, compare
 from migrator.verify.sides import Walk
 
 if TYPE_CHECKING:
-    from migrator.model import Endpoint, Plan
+    from migrator.model import Collection, Endpoint, Plan
     from migrator.pipeline.prepare import Rules
     from migrator.protocols import Source
     from migrator.runs.context import Attempt
@@ -60,10 +60,10 @@ def pair(attempt: Attempt) -> str:
     with ExitStack() as stack:
         ours = _opened(attempt, stack, plan.source, "source", scope)
         theirs = _opened(attempt, stack, plan.target, "target", scope)
-        scopes.check_namespaces(plan, ours.source.describe(), theirs.source.describe())
         wanted = plan.with_(selection=Selection(target_scope(plan), plan.selection.filter), mapping=Mapping())
         before = [_looks(attempt, side.source) for side in (ours, theirs)]
-        counted = sum(count for _, count in before)
+        scopes.check_namespaces(plan, *(collection for _, collection in before))
+        counted = sum(collection.count for _, collection in before)
         rows.update(attempt.ledger, attempt.lease, to_verify=counted, verified=0, total=counted)
         if scope.level == "counts":
             attempt.phase("verifying", "counting both collections")
@@ -73,7 +73,7 @@ def pair(attempt: Attempt) -> str:
         sides = proof_sides.whole_side(ours, compile_transform(plan)), proof_sides.whole_side(theirs, as_it_is(wanted))
         found = _compared(*sides, _way(attempt, scope))
         after = [_looks(attempt, side.source) for side in (ours, theirs)]
-        changed = tuple(side.name for side, was, now in zip((ours, theirs), before, after, strict=True) if was != now)
+        changed = tuple(side.name for side, was, now in zip((ours, theirs), before, after, strict=True) if _moved(was, now))
         return _concluded(attempt, replace(found, changed=changed), scope)
 
 
@@ -110,10 +110,15 @@ def as_it_is(plan: Plan) -> Transform:
     return replace(compile_transform(plan), unstamps=False)
 
 
-def _looks(attempt: Attempt, source: Source) -> tuple[str, int]:
-    """Return the version of a collection, as far as it has one, and how many records it counts."""
+def _looks(attempt: Attempt, source: Source) -> tuple[str, Collection]:
+    """Return the version of a collection, as far as it has one, and what it is."""
     version = attempt.patiently("looking at a collection", source.version_now) if isinstance(source, Versioned) else ""
-    return version, attempt.patiently("counting", source.describe).count
+    return version, attempt.patiently("counting", source.describe)
+
+
+def _moved(was: tuple[str, Collection], now: tuple[str, Collection]) -> bool:
+    """Return whether a collection shows, by its version or its count, that it was written to between two looks."""
+    return (was[0], was[1].count) != (now[0], now[1].count)
 
 
 def _opened(attempt: Attempt, stack: ExitStack, endpoint: Endpoint, name: str, scope: Scope) -> Opened:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from migrator.model import Rejected
 
 DIFFERENCES = "differences.jsonl"
+"""The file in a run's folder with all differences of its last proof, one a line."""
 _FOUND = "differences.found.jsonl"
-"""The file in a run's folder with all differences, one a line."""
+"""The same of a proof that has not come to its end."""
 LISTED = 1_000
 """Differences kept in the result; the file beside it has all of them."""
 

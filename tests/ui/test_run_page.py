@@ -189,6 +189,7 @@ SEEN = {"kind": "copy", "status": "cancelled", "phase": "", "shares": {"copied":
         ({"status": "differs", "shares": {"copied": 1.0, "proved": 1.0}}, "compared 100 %"),
         ({"status": "running", "phase": "searching", "shares": {"copied": 1.0, "proved": 0.4}}, "40 % of the records and queries"),
         ({"kind": "verify", "status": "running", "phase": "searching", "shares": {"copied": 0.0, "proved": 0.4}}, "40 % of the records and queries"),
+        ({"status": "proven", "phase": "searching", "shares": {"copied": 1.0, "proved": 1.0}}, "copied 100 % · proved 100 %"),
         ({"status": "running", "phase": "repairing", "shares": {"copied": 1.0, "proved": 0.0}}, "repairing"),
         ({"status": "running", "phase": "rolling back", "shares": {"copied": 1.0, "proved": 0.0}}, "rolling back"),
     ],

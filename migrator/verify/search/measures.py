@@ -10,6 +10,7 @@ import numpy as np
 
 from migrator.records import matrix
 from migrator.verify.search.truth import closeness, slack
+from migrator.verify.sides import LOOKED_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Hits = list[tuple[str, float]]
 MARGIN = 0.01
 """By how much a target may find less than its source: a graph built anew is another graph."""
-_LOOKED_UP = 500
 
 
 @dataclass
@@ -50,8 +50,8 @@ def recalls(truth: Truth, answers: Answers, fetch: Callable[[Sequence[str], str]
                 others.setdefault(truth.queries[place].namespace or "", {}).setdefault(name, []).append(place)
     for namespace, asked in others.items():
         names = list(asked)
-        for start in range(0, len(names), _LOOKED_UP):
-            for place in _ties(truth, fetch(names[start : start + _LOOKED_UP], namespace), asked, exact):
+        for start in range(0, len(names), LOOKED_UP):
+            for place in _ties(truth, fetch(names[start : start + LOOKED_UP], namespace), asked, exact):
                 found[place] += 1
     return [min(count, len(right)) / len(right) if right else math.nan for count, right in zip(found, exact, strict=True)]
 
